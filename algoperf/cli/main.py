@@ -1,0 +1,61 @@
+"""`algoperf <command>`: finds the command and turns mistakes into one message."""
+
+import sys
+from importlib import import_module
+
+from algoperf import __version__
+from algoperf.facts import UserError
+
+# Modules are named, not imported: `--help` and `list` must not wait for JAX.
+COMMANDS = {
+    "list": ("algoperf.cli.list_command", "workloads and submissions, and their data"),
+    "run": ("algoperf.cli.run_command", "train a submission on workloads"),
+    "score": ("scoring.cli", "turn the folders that `run` wrote into a leaderboard"),
+}
+
+USAGE = "\n".join(
+    [
+        f"algoperf {__version__}: benchmark training algorithms for neural networks",
+        "",
+        "usage: algoperf COMMAND [--flags]",
+        "",
+        *(f"  {name:<8}{text}" for name, (_, text) in COMMANDS.items()),
+        "",
+        "`algoperf COMMAND --help` lists the flags of a command.",
+    ]
+)
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command line; returns the exit code (2 for bad input)."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(USAGE)
+        return 0 if arguments else EXIT_BAD_INPUT
+    if arguments[0] == "--version":
+        print(__version__)
+        return 0
+    try:
+        return _command(arguments[0])(arguments[1:])
+    except UserError as error:
+        print(f"algoperf: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except BrokenPipeError:
+        # The reader of our output (`| head`) left: not an error of ours.
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print("algoperf: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _command(name: str):
+    if name not in COMMANDS:
+        raise UserError(
+            f"no command {name!r}; commands: {', '.join(COMMANDS)}. "
+            "`algoperf --help` describes them."
+        )
+    return import_module(COMMANDS[name][0]).main
