@@ -1,0 +1,40 @@
+"""One mesh, axis `batch`, over all devices: the names submissions import."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+BATCH_AXIS = "batch"
+
+
+def get_mesh() -> Mesh:
+    """The mesh over `jax.devices()` in their default order; equal on every call."""
+    return Mesh(np.asarray(jax.devices()), (BATCH_AXIS,))
+
+
+def get_replicate_sharding() -> NamedSharding:
+    """Every device holds the whole array."""
+    return NamedSharding(get_mesh(), PartitionSpec())
+
+
+def get_batch_dim_sharding() -> NamedSharding:
+    """The leading dimension is split over the devices."""
+    return NamedSharding(get_mesh(), PartitionSpec(BATCH_AXIS))
+
+
+def replicate(tree: Any) -> Any:
+    """Places every array of a tree on all devices."""
+    return jax.device_put(tree, get_replicate_sharding())
+
+
+def shard_along_batch_dim(tree: Any) -> Any:
+    """Splits every array of a tree over the devices along its leading dimension."""
+    return jax.device_put(tree, get_batch_dim_sharding())
+
+
+def display_shard_info(array: jax.Array) -> None:
+    """Prints shape and sharding of one array, for people who look into a batch."""
+    shards = [(shard.device, shard.data.shape) for shard in array.addressable_shards]
+    print(f"shape {array.shape}, {array.sharding}: {shards}")

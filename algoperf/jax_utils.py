@@ -1,0 +1,5 @@
+"""The import path of AlgoPerf's `Dropout`."""
+
+from algoperf.layers import Dropout
+
+__all__ = ["Dropout"]
