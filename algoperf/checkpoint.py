@@ -1,0 +1,197 @@
+"""Checkpoints: array leaves in Orbax, everything else in a manifest, all hashed.
+
+Orbax restores a flipped bit and another dtype without a word, so every leaf is
+hashed when it is saved and checked when it is restored.
+"""
+
+import base64
+import hashlib
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from algoperf.facts import UserError
+from algoperf.leaves import Leaf, describe, revive
+
+
+class DamagedCheckpoint(Exception):
+    """What was read is not what was written."""
+
+
+class Checkpoints:
+    """The checkpoints of one trial, written in the background.
+
+    Args:
+      folder: created when the first checkpoint is saved.
+      keep: how many of the latest to keep; None keeps all.
+      report: called with a message when a checkpoint turns out to be damaged.
+    """
+
+    def __init__(
+        self, folder: Path, keep: int | None, report: Callable[[str], None] = print
+    ):
+        self._folder = folder.absolute()
+        self._report = report
+        self._manager = ocp.CheckpointManager(
+            self._folder,
+            options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+        )
+
+    def save(self, step: int, state: Any, progress: dict[str, Any]) -> None:
+        """Copies the state to the host and lets it be written in the background.
+
+        The copy matters: the next step may donate and overwrite the arrays.
+        """
+        leaves, structure = _flatten(state)
+        described = [describe(path, leaf) for path, leaf in leaves]
+        body = json.dumps(
+            {
+                "leaves": [
+                    leaf.manifest() | {"digest": _digest(leaf)} for leaf in described
+                ],
+                "structure": structure,
+                "progress": progress,
+            }
+        )
+        manifest = {"body": body, "digest": _text_digest(body)}
+        arrays = {
+            _slot(i): leaf.array
+            for i, leaf in enumerate(described)
+            if leaf.array is not None
+        }
+        try:
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    arrays=ocp.args.StandardSave(arrays),  # type: ignore[call-arg]
+                    manifest=ocp.args.JsonSave(manifest),  # type: ignore[call-arg]
+                ),
+            )
+        except OSError as error:
+            raise _cannot_write(self._folder, error) from error
+
+    def restore(self, template: Any) -> tuple[Any, dict[str, Any]] | None:
+        """The latest undamaged (state, progress), or None where there is none.
+
+        Args:
+          template: a freshly initialised state; leaves that are no arrays (such as
+            functions) are taken from it.
+        """
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                return self._restore_step(step, template)
+            except Exception as error:
+                self._set_aside(step, error)
+        return None
+
+    def _restore_step(self, step: int, template: Any) -> tuple[Any, dict[str, Any]]:
+        manifest = self._manager.restore(
+            step,
+            args=ocp.args.Composite(manifest=ocp.args.JsonRestore()),
+        )["manifest"]
+        if _text_digest(manifest["body"]) != manifest["digest"]:
+            raise DamagedCheckpoint("its manifest does not have the hash it was saved with")
+        body = json.loads(manifest["body"])
+        leaves = [Leaf.from_manifest(entry) for entry in body["leaves"]]
+        targets = {
+            _slot(i): np.empty(leaf.shape, leaf.dtype)
+            for i, leaf in enumerate(leaves)
+            if leaf.stored
+        }
+        arrays = self._manager.restore(
+            step,
+            args=ocp.args.Composite(
+                arrays=ocp.args.StandardRestore(targets)  # type: ignore[call-arg]
+            ),
+        )["arrays"]
+        found = [leaf.with_array(arrays.get(_slot(i))) for i, leaf in enumerate(leaves)]
+        for leaf, entry in zip(found, body["leaves"], strict=True):
+            if _digest(leaf) != entry["digest"]:
+                raise DamagedCheckpoint(
+                    f"{leaf.path} does not have the hash it was saved with"
+                )
+        return _unflatten(found, body["structure"], template), body["progress"]
+
+    def _set_aside(self, step: int, error: Exception) -> None:
+        """Moves a damaged checkpoint out of the way: its step will be saved again."""
+        kept = self._folder.parent / f"damaged_checkpoint_{step}"
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.move(self._folder / str(step), kept)
+        self._manager.reload()
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        self._report(
+            f"the checkpoint of step {step} is damaged ({reason}); it was moved to "
+            f"{kept}, an earlier one is used"
+        )
+
+    def wait(self) -> None:
+        """Returns when everything saved is on the disk."""
+        try:
+            self._manager.wait_until_finished()
+        except OSError as error:
+            raise _cannot_write(self._folder, error) from error
+
+    def close(self) -> None:
+        """Waits, and frees what Orbax holds."""
+        self.wait()
+        self._manager.close()
+
+
+def _cannot_write(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"cannot write a checkpoint to {folder}: {error.strerror or error}. Make "
+        "room, or give another --experiment_dir; the same command line then goes on."
+    )
+
+
+def _slot(index: int) -> str:
+    return f"leaf_{index:05d}"
+
+
+def _flatten(state: Any) -> tuple[list[tuple[str, Any]], str | None]:
+    """Leaves with their paths, and the pickled structure if it can be pickled."""
+    leaves, treedef = jax.tree_util.tree_flatten_with_path(state)
+    named = [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves]
+    try:
+        skeleton = jax.tree_util.tree_unflatten(treedef, range(len(leaves)))
+        structure = base64.b64encode(pickle.dumps(skeleton)).decode()
+    except Exception:
+        # Nodes of a class defined inside a function: the template has to do.
+        structure = None
+    return named, structure
+
+
+def _unflatten(leaves: list[Leaf], structure: str | None, template: Any) -> Any:
+    fresh, fresh_treedef = jax.tree_util.tree_flatten_with_path(template)
+    fresh_leaves = {jax.tree_util.keystr(path): leaf for path, leaf in fresh}
+    if structure is not None:
+        treedef = jax.tree.structure(pickle.loads(base64.b64decode(structure)))
+    elif [leaf.path for leaf in leaves] == list(fresh_leaves):
+        treedef = fresh_treedef
+    else:
+        raise DamagedCheckpoint(
+            "the state has another structure than a fresh one, and holds nodes that "
+            "cannot be pickled"
+        )
+    return jax.tree.unflatten(
+        treedef, [revive(leaf, fresh_leaves.get(leaf.path)) for leaf in leaves]
+    )
+
+
+def _digest(leaf: Leaf) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(json.dumps(leaf.manifest(), sort_keys=True).encode())
+    if leaf.array is not None:
+        digest.update(np.ascontiguousarray(leaf.array).reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
+def _text_digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,162 @@
+"""The clock: which seconds are the submission's, and which are not."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import jax
+
+Account = Literal["submission", "evaluation", "logging"]
+
+# Tracing, lowering and compiling, as JAX reports them while they happen.
+_COMPILE_EVENTS = "/jax/core/compile/"
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Seconds per account, and two parts of the submission's that are of interest."""
+
+    submission: float = 0.0
+    evaluation: float = 0.0
+    logging: float = 0.0
+    compile: float = 0.0  # within `submission`
+    data_wait: float = 0.0  # within `submission`
+
+    @property
+    def total(self) -> float:
+        """All time since training began, in every process that took part."""
+        return self.submission + self.evaluation + self.logging
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+class Clock:
+    """Charges every second between start and stop to exactly one account.
+
+    JAX returns before the device has finished; stopping the submission's time
+    therefore waits for the device first, so that queued steps are charged to the
+    submission and never run inside an evaluation that is free.
+    """
+
+    def __init__(
+        self,
+        spent: Seconds = Seconds(),
+        now: Callable[[], float] = time.perf_counter,
+        wait: Callable[[Any], Any] = jax.block_until_ready,
+    ):
+        self._seconds = spent
+        self._now = now
+        self._wait = wait
+        self._account: Account | None = None
+        self._last = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """From here every second is the submission's."""
+        self._last = self._now()
+        self._account = "submission"
+        try:
+            with _compile_listener(self._note_compile):
+                yield
+        finally:
+            self._charge()
+            self._account = None
+
+    @contextmanager
+    def paused(self, wait_for: Any) -> Iterator[None]:
+        """The submission's time stands, once the device has made `wait_for`."""
+        self._wait(wait_for)
+        with self._switched("evaluation"):
+            yield
+
+    @contextmanager
+    def logging(self) -> Iterator[None]:
+        """Within a pause: time for records and checkpoints."""
+        with self._switched("logging"):
+            yield
+
+    @contextmanager
+    def _switched(self, account: Account) -> Iterator[None]:
+        before = self._account
+        self._charge()
+        self._account = account
+        try:
+            yield
+        finally:
+            self._charge()
+            self._account = before
+
+    def read(self) -> Seconds:
+        """The seconds of every account until now."""
+        self._charge()
+        return self._seconds
+
+    def timed(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The same iterator; notes how long each `next` of it takes."""
+        return _TimedIterator(batches, self._now, self._note_data_wait)
+
+    def _charge(self) -> None:
+        if self._account is None:
+            return
+        now = self._now()
+        spent = getattr(self._seconds, self._account) + now - self._last
+        self._seconds = replace(self._seconds, **{self._account: spent})
+        self._last = now
+
+    def _note_compile(self, seconds: float) -> None:
+        if self._account == "submission":
+            compiled = self._seconds.compile + seconds
+            self._seconds = replace(self._seconds, compile=compiled)
+
+    def _note_data_wait(self, seconds: float) -> None:
+        waited = self._seconds.data_wait + seconds
+        self._seconds = replace(self._seconds, data_wait=waited)
+
+
+class _TimedIterator:
+    def __init__(self, batches, now, note):
+        self._batches, self._now, self._note = batches, now, note
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        start = self._now()
+        try:
+            return next(self._batches)
+        finally:
+            self._note(self._now() - start)
+
+
+@contextmanager
+def _compile_listener(note: Callable[[float], None]) -> Iterator[None]:
+    """Calls `note` with the seconds this thread spends tracing and compiling.
+
+    Events nest (the trace of an inner function lies within that of the outer one)
+    and arrive when they end: of a nested one only the outer counts.
+    """
+    thread = threading.get_ident()
+    spans: list[tuple[float, float]] = []
+
+    def on_event(event: str, duration: float, **kwargs: Any) -> None:
+        del kwargs
+        if not event.startswith(_COMPILE_EVENTS) or threading.get_ident() != thread:
+            return
+        end = time.perf_counter()
+        start = end - duration
+        inner = 0.0
+        while spans and spans[-1][0] >= start:
+            inner += spans[-1][1] - spans[-1][0]
+            spans.pop()
+        spans.append((start, end))
+        note(duration - inner)
+
+    jax.monitoring.register_event_duration_secs_listener(on_event)
+    try:
+        yield
+    finally:
+        jax.monitoring.unregister_event_duration_listener(on_event)

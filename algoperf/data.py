@@ -1,0 +1,176 @@
+"""Batches: a pure function of (seed, index), placed on the devices ahead of use."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+import jax
+import numpy as np
+
+from algoperf.facts import Split
+from algoperf.jax_sharding_utils import get_batch_dim_sharding
+from algoperf.spec import Batch
+
+# The subset of the training set that is evaluated is the same in every run.
+EVAL_TRAIN_SEED = 0
+
+
+class Batches(Protocol):
+    """Batches of one split. `position` is all the state there is."""
+
+    position: int  # batches delivered so far
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+    def __next__(self) -> Batch: ...
+
+
+class DataSource(Protocol):
+    """Where a workload's examples come from."""
+
+    def batches(
+        self, split: Split, batch_size: int, seed: int, position: int = 0
+    ) -> Batches:
+        """`train` is shuffled and endless; other splits are one padded pass.
+
+        Batches of the other splits carry `weights`: 1 for real, 0 for padding.
+        """
+        ...
+
+
+class IndexedBatches:
+    """Batches given by their index; ends after `length` of them, if given."""
+
+    def __init__(
+        self,
+        batch: Callable[[int], Batch],
+        position: int = 0,
+        length: int | None = None,
+    ):
+        self._batch = batch
+        self._length = length
+        self.position = position
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        if self._length is not None and self.position >= self._length:
+            raise StopIteration
+        batch = self._batch(self.position)
+        self.position += 1
+        return batch
+
+
+class PlacedBatches:
+    """Batches split over the devices, the next one on its way before it is asked for.
+
+    Placing is asynchronous, so while a step computes the next batch travels.
+    """
+
+    def __init__(self, batches: Batches):
+        self._batches = batches
+        self._sharding = get_batch_dim_sharding()
+        self._ahead: Batch | None = None
+        self.position = batches.position
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self
+
+    def __next__(self) -> Batch:
+        if self._ahead is None:
+            self._ahead = self._place()
+        current, self._ahead = self._ahead, self._place()
+        if current is None:
+            raise StopIteration
+        self.position += 1
+        return current
+
+    def _place(self) -> Batch | None:
+        batch = next(self._batches, None)
+        return None if batch is None else jax.device_put(batch, self._sharding)
+
+
+def permutation(size: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of the examples in one epoch, int [size].
+
+    Sorts raw Philox draws keyed by (seed, epoch): NumPy promises the raw stream to
+    stay the same between versions, which it does not for its own `permutation`.
+    """
+    draws = np.random.Philox(key=[seed, epoch]).random_raw(size)
+    return np.argsort(draws, kind="stable")
+
+
+def pad(batch: Mapping[str, np.ndarray], batch_size: int) -> dict[str, np.ndarray]:
+    """Fills a batch up with zeros to `batch_size` rows and adds its `weights`."""
+    rows = len(next(iter(batch.values())))
+    missing = batch_size - rows
+    padded = {
+        name: np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
+        for name, array in batch.items()
+    }
+    padded["weights"] = np.pad(np.ones(rows, np.float32), (0, missing))
+    return padded
+
+
+class ArraySource:
+    """Examples that fit in memory: whole batches by fancy indexing.
+
+    `load` returns arrays per split (`train`, `validation`, `test`) and is called
+    when the first batch is asked for; `preprocess` turns raw rows into a batch.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Mapping[str, Mapping[str, np.ndarray]]],
+        num_eval_train: int,
+        preprocess: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]],
+    ):
+        self._load = functools.cache(load)
+        self._num_eval_train = num_eval_train
+        self._preprocess = preprocess
+
+    def batches(
+        self, split: Split, batch_size: int, seed: int, position: int = 0
+    ) -> Batches:
+        """Batches of a split; see `DataSource.batches`."""
+        arrays = self._load()["train" if split == "eval_train" else split]
+        size = len(next(iter(arrays.values())))
+        if split == "train":
+            order = functools.lru_cache(maxsize=2)(
+                lambda epoch: permutation(size, seed, epoch)
+            )
+            return IndexedBatches(
+                lambda i: self._rows(arrays, _endless_rows(order, size, batch_size, i)),
+                position,
+            )
+        rows = np.arange(size)
+        if split == "eval_train":
+            rows = permutation(size, EVAL_TRAIN_SEED, 0)[: self._num_eval_train]
+        return IndexedBatches(
+            lambda i: pad(
+                self._rows(arrays, rows[i * batch_size : (i + 1) * batch_size]),
+                batch_size,
+            ),
+            position,
+            length=-(-len(rows) // batch_size),
+        )
+
+    def _rows(
+        self, arrays: Mapping[str, np.ndarray], rows: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        return self._preprocess({name: array[rows] for name, array in arrays.items()})
+
+
+def _endless_rows(
+    order: Callable[[int], np.ndarray], size: int, batch_size: int, index: int
+) -> np.ndarray:
+    """Rows of batch `index` of all epochs joined end to end: none is left out."""
+    parts = []
+    start, stop = index * batch_size, (index + 1) * batch_size
+    while start < stop:
+        epoch, offset = divmod(start, size)
+        part = order(epoch)[offset : offset + stop - start]
+        parts.append(part)
+        start += len(part)
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -1,0 +1,154 @@
+"""The trial folder: the only contract between running and scoring.
+
+The layout is AlgoPerf's: `study_S/<workload>_jax/trial_N/` with CSV rows that are
+appended and flushed, and JSON files that are written in one piece.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+Outcome = Literal[
+    "reached",
+    "out of time",
+    "out of steps",
+    "stopped by submission",
+    "diverged",
+    "failed",
+]
+
+EVALS = "eval_measurements.csv"
+MEASUREMENTS = "measurements.csv"
+TRIAL = "trial.json"
+STEP = "global_step"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON in one piece: readers see the old file or the new one.
+
+    NaN and infinities, which JSON does not have, become null.
+    """
+    text = json.dumps(_finite(content), indent=2, sort_keys=True, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a file in one piece."""
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, newline=""
+    ) as file:
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            os.chmod(file.name, 0o644)  # temporary files are private by default
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+
+
+def read_json(path: Path) -> Any | None:
+    """The content of a JSON file, or None where there is no readable one."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+class CsvLog:
+    """A CSV file that rows are appended to; a new column rewrites it, in one piece."""
+
+    def __init__(self, path: Path, columns: Sequence[str] = ()):
+        self._path = path
+        self.columns = list(columns)
+
+    @classmethod
+    def reopened(cls, path: Path) -> "CsvLog":
+        """The log as an earlier process left it, or an empty one."""
+        header, _ = _read_rows(path)
+        return cls(path, header)
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Adds rows and flushes them to the disk."""
+        rows = list(rows)
+        known = set(self.columns)
+        new = dict.fromkeys(name for row in rows for name in row if name not in known)
+        if new:
+            _, old = _read_rows(self._path)
+            self.columns += new
+            write_text(self._path, self._format([*old, *rows], header=True))
+        elif rows:
+            with open(self._path, "a", newline="") as file:
+                file.write(self._format(rows, header=False))
+                file.flush()
+                os.fsync(file.fileno())
+
+    def rewind(self, step: int, superseded: Path) -> None:
+        """Takes out rows after `step` and damaged ones, and keeps them elsewhere.
+
+        A resumed trial makes these rows again; what the interrupted one wrote stays
+        readable in `superseded`.
+        """
+        if not self._path.exists():
+            return
+        _, rows = _read_rows(self._path)
+        kept = [row for row in rows if _step(row) is not None and _step(row) <= step]
+        text = self._format(kept, header=True) if self.columns else ""
+        before = self._path.read_text(errors="replace")
+        if text == before:
+            return
+        with open(superseded, "a") as file:
+            file.write(before if not text else _lines_beyond(before, text))
+        write_text(self._path, text)
+
+    def _format(self, rows: Iterable[Mapping[str, Any]], header: bool) -> str:
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, self.columns, lineterminator="\n")
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return buffer.getvalue()
+
+
+def _lines_beyond(before: str, kept: str) -> str:
+    kept_lines = set(kept.splitlines())
+    lines = [line for line in before.splitlines() if line not in kept_lines]
+    return "".join(line + "\n" for line in lines)
+
+
+def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Header and complete rows of a CSV file; a row cut short by a crash is left out."""
+    if not path.exists():
+        return [], []
+    text = path.read_text(errors="replace")
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    if not lines:
+        return [], []
+    header, *rows = csv.reader(lines)
+    return header, [
+        dict(zip(header, row, strict=True)) for row in rows if len(row) == len(header)
+    ]
+
+
+def _step(row: Mapping[str, str]) -> int | None:
+    try:
+        return int(row[STEP])
+    except (KeyError, ValueError):
+        return None
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,208 @@
+"""Loads a submission: all probing of what it defines happens once, here."""
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+
+from algoperf.facts import Facts, UserError
+from algoperf.spec import (
+    DataSelectionFn,
+    InitOptimizerFn,
+    PrepareForEvalFn,
+    UpdateParamsFn,
+)
+
+REQUIRED = ("get_batch_size", "init_optimizer_state", "update_params")
+
+
+class Submission(NamedTuple):
+    """A training algorithm: AlgoPerf's functions of one plain module."""
+
+    path: Path
+    source_digest: str  # of its file and of the helper modules it imports
+    get_batch_size: Callable[[str], int]
+    init_optimizer_state: InitOptimizerFn
+    update_params: UpdateParamsFn
+    prepare_for_eval: PrepareForEvalFn
+    data_selection: DataSelectionFn
+    get_eval_batch_size: Callable[[str], int] | None
+
+
+def keep_everything(
+    *, optimizer_state, current_param_container, model_state, **unused
+) -> Any:
+    """The default `prepare_for_eval`: evaluates what training has."""
+    del unused
+    return optimizer_state, current_param_container, model_state
+
+
+def next_batch(workload, input_queue, *unused) -> Any:
+    """The default `data_selection`: the next batch."""
+    del workload, unused
+    return next(input_queue)
+
+
+def submission_file(path: Path) -> Path:
+    """The file of a submission given by its file or its folder."""
+    file = path / "submission.py" if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(
+            f"no submission at {path}: --submission_path is a Python file or a folder "
+            "with a submission.py"
+        )
+    return file.absolute()
+
+
+def load_submission(path: Path) -> Submission:
+    """Imports a submission afresh, as a package of its own.
+
+    Relative imports, helper modules beside the file, and files found through
+    `__file__` work from any working directory. Every call executes the module anew:
+    a second trial starts with nothing compiled, like the first.
+
+    Raises:
+      UserError: the file cannot be imported, or lacks a required function.
+    """
+    file = submission_file(path)
+    module = _import(file)
+    missing = [name for name in REQUIRED if not callable(getattr(module, name, None))]
+    if missing:
+        raise UserError(
+            f"{file} has no function {' and '.join(f'`{name}`' for name in missing)}; "
+            f"a submission defines {', '.join(REQUIRED)}, and may define "
+            "prepare_for_eval and data_selection"
+        )
+    return Submission(
+        path=file,
+        source_digest=_source_digest(file),
+        get_batch_size=module.get_batch_size,
+        init_optimizer_state=module.init_optimizer_state,
+        update_params=_without_unwanted_state(module.update_params),
+        prepare_for_eval=getattr(module, "prepare_for_eval", keep_everything),
+        data_selection=getattr(module, "data_selection", next_batch),
+        get_eval_batch_size=getattr(module, "get_eval_batch_size", None),
+    )
+
+
+def global_batch_size(submission: Submission, facts: Facts, devices: int) -> int:
+    """The submission's batch size for a workload, checked.
+
+    Public submissions look the name up in a table and raise ValueError or KeyError
+    for one that they do not know: a full-scale variant then asks for its base, and
+    anything else takes the workload's own default.
+    """
+    names = [facts.name]
+    if facts.scale == "full" and facts.base != facts.name:
+        names.append(facts.base)
+    size: Any = facts.batch_size
+    for name in names:
+        try:
+            size = submission.get_batch_size(name)
+            break
+        except (ValueError, KeyError):
+            continue
+    if isinstance(size, bool) or not hasattr(size, "__index__") or int(size) < 1:
+        raise UserError(
+            f"get_batch_size({facts.name!r}) of {submission.path} gave {size!r}; it has "
+            "to be a positive whole number"
+        )
+    size = int(size)
+    if size % devices:
+        below, above = size - size % devices, size - size % devices + devices
+        nearest = f"{below}, {above}" if below else f"{above}"
+        raise UserError(
+            f"batch size {size} of {submission.path} on {facts.name} does not divide "
+            f"over {devices} devices; nearest sizes: {nearest}"
+        )
+    return size
+
+
+def where_raised(error: BaseException, folder: Path) -> str:
+    """`file.py:12` of the innermost line of the submission's own code, or empty."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
+    return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+
+
+def _import(file: Path) -> ModuleType:
+    """Executes the file as module `submission` of a package made for its folder."""
+    folder = file.parent
+    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    package_name = f"algoperf_submission_{digest}"
+    _forget(folder, package_name)
+    package = ModuleType(package_name)
+    package.__path__ = [str(folder)]
+    sys.modules[package_name] = package
+    spec = importlib.util.spec_from_file_location(f"{package_name}.{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{file} is not a Python file: a submission ends in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    # Helper modules beside it may be imported by their bare names, also later on.
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise UserError(
+            f"{error.filename or file} cannot be imported: {error.msg} "
+            f"(line {error.lineno})"
+        ) from error
+    except Exception as error:
+        where = where_raised(error, folder)
+        raise UserError(
+            f"{file} cannot be imported: {type(error).__name__}: {error} "
+            f"(at {where or 'import'})"
+        ) from error
+    return module
+
+
+def _own_modules(folder: Path) -> dict[str, Path]:
+    """Loaded modules whose file lies in the folder, by name."""
+    files = {
+        name: Path(module.__file__)
+        for name, module in list(sys.modules.items())
+        if isinstance(getattr(module, "__file__", None), str)
+    }
+    return {
+        name: file for name, file in files.items() if file.is_relative_to(folder)
+    }
+
+
+def _forget(folder: Path, package_name: str) -> None:
+    for name in _own_modules(folder):
+        if name != "__main__" and not name.startswith(("algoperf.", "workloads.")):
+            del sys.modules[name]
+    sys.modules.pop(package_name, None)
+
+
+def _source_digest(file: Path) -> str:
+    digest = hashlib.sha256()
+    sources = {file, *_own_modules(file.parent).values()}
+    for source in sorted(source for source in sources if source.suffix == ".py"):
+        digest.update(source.relative_to(file.parent).as_posix().encode() + b"\0")
+        digest.update(source.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _without_unwanted_state(update_params: Callable[..., Any]) -> UpdateParamsFn:
+    """`update_params` for a caller that always passes `train_state`."""
+    parameters = inspect.signature(update_params).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    if "train_state" in parameters or takes_any:
+        return update_params
+
+    def without_train_state(*, train_state, **arguments):
+        del train_state
+        return update_params(**arguments)
+
+    return without_train_state
+
+

@@ -1,0 +1,120 @@
+"""The folders of a log tree: what they should be called, and what else is there."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from algoperf.facts import UserError
+from scoring.health import Effect, HealthNote
+from scoring.rules import closest
+
+EVAL_FILE = "eval_measurements.csv"
+SCORES_FILE = "scores.json"
+
+# No leading zeros: `study_01` beside `study_1` would be two folders for one study.
+STUDY = re.compile(r"study_(0|[1-9]\d*)")
+TRIAL = re.compile(r"trial_(0|[1-9]\d*)")
+# What a runner leaves beside the trial folders.
+_NORMAL_IN_WORKLOAD = re.compile(r"trial_\d+\.lock|.*\.log|\.keep")
+
+
+@dataclass
+class Folders:
+    """Reads folders in sorted order and notes what does not belong there."""
+
+    root: Path
+    notes: list[HealthNote] = field(default_factory=list)
+
+    def where(self, path: Path) -> str:
+        """A path as the report shows it: below the root, with slashes."""
+        return path.relative_to(self.root).as_posix()
+
+    def note(self, path: Path, what: str, effect: Effect, detail: str = "") -> None:
+        """Adds an irregularity."""
+        self.notes.append(HealthNote(self.where(path), what, effect, detail))
+
+    def scan(self, folder: Path) -> list[Path]:
+        """What a folder holds, sorted: scores must not depend on the file system."""
+        try:
+            return sorted(folder / name for name in os.listdir(folder))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            self.note(folder, "folder cannot be read", "folder ignored", reason)
+            return []
+
+    def numbered(
+        self, folder: Path, pattern: re.Pattern[str]
+    ) -> list[tuple[int, Path]]:
+        """The folders that match STUDY or TRIAL, by number; all else is noted."""
+        found: list[tuple[int, Path]] = []
+        for path in self.scan(folder):
+            match = pattern.fullmatch(path.name)
+            if path.is_dir() and match:
+                found.append((int(match[1]), path))
+            elif path.is_dir():
+                kind = "study" if pattern is STUDY else "trial"
+                self.note(path, f"not a {kind} folder", "folder ignored")
+            elif pattern is STUDY or not _NORMAL_IN_WORKLOAD.fullmatch(path.name):
+                self.note(path, "stray file", "nothing")
+        return sorted(found)
+
+
+def find_submissions(folders: Folders, wanted: Iterable[str] | None) -> Iterator[Path]:
+    if not folders.root.is_dir():
+        raise UserError(
+            f"no folder {folders.root}; --submission_directory is the folder that "
+            "holds one folder per submission (the experiment that `algoperf run` "
+            "wrote)."
+        )
+    folders = [path for path in folders.scan(folders.root) if path.is_dir()]
+    if any(_STUDY.fullmatch(path.name) for path in folders):
+        raise UserError(
+            f"{folders.root} is itself a submission: it holds study folders. "
+            "--submission_directory is the folder that holds submissions; use "
+            f"--submission_directory={folders.root.resolve().parent} "
+            f"--submissions={folders.root.resolve().name}."
+        )
+    found = [path for path in folders if _has_study(path)]
+    if not found:
+        raise UserError(_no_submissions(folders.root, folders))
+    names = [path.name for path in found]
+    chosen = set(names if wanted is None else wanted)
+    for name in sorted(chosen - set(names)):
+        raise UserError(
+            f"{folders.root} has no submission {name!r}; {closest(name, names)}"
+            f"All: {', '.join(names)}."
+        )
+    for path in folders.scan(folders.root):
+        if path in found or (path / SCORES_FILE).is_file():
+            continue  # a submission, or what an earlier scoring wrote
+        if path.is_dir():
+            folders.note(path, "no study folder in it: not ranked", "folder ignored")
+        else:
+            folders.note(path, "stray file", "nothing")
+    return (path for path in found if path.name in chosen)
+
+
+def _no_submissions(root: Path, folders: list[Path]) -> str:
+    # One level too high is the likely mistake: runs/ instead of runs/my_experiment/.
+    below = [
+        path
+        for path in folders
+        if any(_has_study(child) for child in path.iterdir() if child.is_dir())
+    ]
+    text = f"{root} holds no submissions (folders that hold study_0, study_1, ...); "
+    if below:
+        return text + f"but these do: {', '.join(map(str, below))}. Use one of them."
+    names = ", ".join(path.name for path in folders) or "no folders at all"
+    return text + (
+        f"found: {names}. Expected: <submission>/study_0/<workload>_jax/trial_1/"
+        f"{EVAL_FILE}, as `algoperf run` writes it."
+    )
+
+
+def _has_study(path: Path) -> bool:
+    try:
+        return any(_STUDY.fullmatch(child.name) for child in path.iterdir())
+    except OSError:
+        return False

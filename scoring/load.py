@@ -1,0 +1,203 @@
+"""Folders to trials: one pass over `<submission>/study_S/<workload>_jax/trial_N`."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from scoring.eval_rows import EvalRow, read_rows
+from scoring.folders import EVAL_FILE, STUDY, TRIAL, Folders, find_submissions
+from scoring.health import HealthNote
+from scoring.rules import Rules, Ruleset, WorkloadRule, closest, versions_with
+
+Framework = Literal["jax", "pytorch"]
+
+TRIAL_FILE = "trial.json"
+_WORKLOAD = re.compile(r"(.+)_(jax|pytorch)")
+# What a runner leaves beside the folders.
+_NORMAL_IN_STUDY = re.compile(r".*\.(json|log|lock)|\.keep")
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One training run: its evaluations, in the order they were written."""
+
+    submission: str
+    study: int
+    workload: str
+    framework: Framework
+    trial: int
+    where: str
+    ruleset: Ruleset | None  # what trial.json says; None without one
+    outcome: str | None
+    rows: tuple[EvalRow, ...]
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Everything read below a submission directory.
+
+    `rulesets` has every submission, also one without a trial that counts;
+    `workloads_seen` has every workload folder's name, also those not scored.
+    """
+
+    trials: tuple[TrialRecord, ...]
+    rulesets: dict[str, Ruleset]
+    workloads_seen: frozenset[str]
+    notes: tuple[HealthNote, ...]
+
+
+@dataclass
+class _Pass:
+    """What is collected on the way."""
+
+    folders: Folders
+    wanted: dict[str, WorkloadRule]
+    trials: list[TrialRecord] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+
+def load_logs(
+    root: Path,
+    rules: Rules,
+    default_ruleset: Ruleset = "external",
+    submissions: Iterable[str] | None = None,
+) -> Logs:
+    """Reads the submissions below `root`, in one pass and in sorted order.
+
+    Args:
+      root: the folder that holds one folder per submission.
+      rules: workloads that they do not need are skipped unread.
+      default_ruleset: of submissions whose trials have no trial.json.
+      submissions: the names to read; all without.
+
+    Raises:
+      UserError: no folder, no submissions in it, or a submission it does not hold.
+    """
+    state = _Pass(Folders(root), {rule.name: rule for rule in rules.needed})
+    rulesets: dict[str, Ruleset] = {}
+    for path in find_submissions(state.folders, submissions):
+        first = len(state.trials)
+        for study, folder in state.folders.numbered(path, STUDY):
+            _read_study(state, path.name, study, folder)
+        own = state.trials[first:]
+        rulesets[path.name] = _ruleset(state, path, own, default_ruleset)
+        state.trials[first:] = _one_framework(state, path, own)
+    return Logs(
+        tuple(state.trials), rulesets, frozenset(state.seen), tuple(state.folders.notes)
+    )
+
+
+def _read_study(state: _Pass, submission: str, study: int, folder: Path) -> None:
+    for path in state.folders.scan(folder):
+        if not path.is_dir():
+            if not _NORMAL_IN_STUDY.fullmatch(path.name):
+                state.folders.note(path, "stray file", "nothing")
+            continue
+        match = _WORKLOAD.fullmatch(path.name)
+        if match is None:
+            _note_foreign(state, path)
+            continue
+        workload, framework = match[1], cast(Framework, match[2])
+        state.seen.add(workload)
+        if workload not in state.wanted:
+            _note_unscored(state, path, workload)
+            continue
+        for trial, trial_folder in state.folders.numbered(path, TRIAL):
+            identity = (submission, study, workload, framework, trial)
+            state.trials.append(_read_trial(state, trial_folder, identity))
+
+
+def _note_foreign(state: _Pass, path: Path) -> None:
+    if TRIAL.fullmatch(path.name):
+        what = "trial folder outside of a workload folder"
+    elif path.name in state.wanted:
+        what = "workload folder without _jax or _pytorch in its name"
+    else:
+        what = "not a workload folder"
+    state.folders.note(path, what, "folder ignored")
+
+
+def _note_unscored(state: _Pass, path: Path, workload: str) -> None:
+    versions = versions_with(workload)
+    if versions:
+        text = f"rule versions that know it: {', '.join(versions)}"
+        state.folders.note(path, "workload that these rules do not score", "nothing", text)
+    else:
+        # It may be a misspelt workload: that would touch the score.
+        hint = closest(workload, state.wanted).strip()
+        state.folders.note(path, "unknown workload", "folder ignored", hint)
+
+
+def _read_trial(
+    state: _Pass, folder: Path, identity: tuple[str, int, str, Framework, int]
+) -> TrialRecord:
+    where = state.folders.where(folder)
+    names = {path.name for path in state.folders.scan(folder)}
+    ruleset, outcome = _trial_facts(state, folder / TRIAL_FILE, TRIAL_FILE in names)
+    if TRIAL_FILE not in names and not any(n.startswith("meta_data_") for n in names):
+        state.folders.note(folder, "no metadata (trial.json, meta_data_0.json)", "nothing")
+    rows: tuple[EvalRow, ...] = ()
+    if EVAL_FILE in names:
+        column = state.wanted[identity[2]].column
+        rows, notes = read_rows(folder / EVAL_FILE, where, column)
+        state.folders.notes.extend(notes)
+    else:
+        # measurements.csv is no substitute: its rows are not only evaluations.
+        has = "measurements.csv only" if "measurements.csv" in names else "no files"
+        detail = f"outcome: {outcome}" if outcome else has
+        state.folders.note(folder, f"no {EVAL_FILE}", "counted as not reached", detail)
+    return TrialRecord(*identity, where, ruleset, outcome, rows)
+
+
+def _trial_facts(
+    state: _Pass, path: Path, exists: bool
+) -> tuple[Ruleset | None, str | None]:
+    if not exists:
+        return None, None
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        ruleset, outcome = facts["tuning_ruleset"], facts.get("outcome")
+        if ruleset not in get_args(Ruleset):
+            raise ValueError(f"tuning_ruleset: {ruleset!r}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = "trial.json without a tuning ruleset"
+        state.folders.note(path, what, "ruleset assumed", f"{type(error).__name__}: {error}")
+        return None, None
+    return ruleset, None if outcome is None else str(outcome)
+
+
+def _ruleset(
+    state: _Pass, path: Path, trials: list[TrialRecord], default: Ruleset
+) -> Ruleset:
+    """A submission has one ruleset; of two, the one with the smaller budget."""
+    found = {trial.ruleset for trial in trials} - {None}
+    if len(found) > 1:
+        what = "trials of both rulesets: ranked with the external budget"
+        state.folders.note(path, what, "ruleset assumed")
+        return "external"
+    return cast(Ruleset, found.pop()) if found else default
+
+
+def _one_framework(
+    state: _Pass, path: Path, trials: list[TrialRecord]
+) -> list[TrialRecord]:
+    """The trials of one framework per workload: more trials win, then JAX.
+
+    The fastest of both would be two attempts instead of one, so they never mix,
+    not even over studies.
+    """
+    counts: dict[str, dict[Framework, int]] = {}
+    for trial in trials:
+        of_workload = counts.setdefault(trial.workload, {})
+        of_workload[trial.framework] = of_workload.get(trial.framework, 0) + 1
+    chosen: dict[str, Framework] = {}
+    for workload, of_workload in sorted(counts.items()):
+        chosen[workload] = max(sorted(of_workload), key=lambda f: of_workload[f])
+        if len(of_workload) > 1:
+            text = ", ".join(f"{n} trials {f}" for f, n in sorted(of_workload.items()))
+            what = f"{workload} in both frameworks: {chosen[workload]} counts"
+            state.folders.note(path, what, "folder ignored", text)
+    return [trial for trial in trials if chosen[trial.workload] == trial.framework]
