@@ -95,6 +95,11 @@ class Clock:
         self._charge()
         return self._seconds
 
+    def submission_s(self) -> float:
+        """Submission seconds until now; asked after every step, so it is quick."""
+        running = self._now() - self._last if self._account == "submission" else 0.0
+        return self._seconds.submission + running
+
     def timed(self, batches: Iterator[Any]) -> Iterator[Any]:
         """The same iterator; notes how long each `next` of it takes."""
         return _TimedIterator(batches, self._now, self._note_data_wait)

@@ -4,6 +4,7 @@ The layout is AlgoPerf's: `study_S/<workload>_jax/trial_N/` with CSV rows that a
 appended and flushed, and JSON files that are written in one piece.
 """
 
+import contextlib
 import csv
 import io
 import json
@@ -38,6 +39,15 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, text + "\n")
 
 
+def create_json(path: Path, content: Any) -> None:
+    """Writes a JSON file in one piece if there is none yet."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".new_") as folder:
+        new = Path(folder) / path.name
+        write_json(new, content)
+        with contextlib.suppress(FileExistsError):
+            os.link(new, path)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replaces a file in one piece."""
     with tempfile.NamedTemporaryFile(
@@ -65,15 +75,11 @@ def read_json(path: Path) -> Any | None:
 class CsvLog:
     """A CSV file that rows are appended to; a new column rewrites it, in one piece."""
 
-    def __init__(self, path: Path, columns: Sequence[str] = ()):
+    def __init__(self, path: Path):
+        """Opens the log as an earlier process left it, or an empty one."""
         self._path = path
-        self.columns = list(columns)
-
-    @classmethod
-    def reopened(cls, path: Path) -> "CsvLog":
-        """The log as an earlier process left it, or an empty one."""
-        header, _ = _read_rows(path)
-        return cls(path, header)
+        self.columns, rows = _read_rows(path)
+        self.rows = len(rows)
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Adds rows and flushes them to the disk."""
@@ -89,24 +95,24 @@ class CsvLog:
                 file.write(self._format(rows, header=False))
                 file.flush()
                 os.fsync(file.fileno())
+        self.rows += len(rows)
 
-    def rewind(self, step: int, superseded: Path) -> None:
-        """Takes out rows after `step` and damaged ones, and keeps them elsewhere.
+    def rewind(self, rows: int, superseded: Path) -> None:
+        """Goes back to the first `rows` rows; what follows is kept in `superseded`.
 
-        A resumed trial makes these rows again; what the interrupted one wrote stays
-        readable in `superseded`.
+        A resumed trial makes these rows again, so they must not stand twice; what the
+        interrupted process wrote, even a line cut short, stays readable elsewhere.
         """
         if not self._path.exists():
             return
-        _, rows = _read_rows(self._path)
-        kept = [row for row in rows if _step(row) is not None and _step(row) <= step]
-        text = self._format(kept, header=True) if self.columns else ""
+        _, complete = _read_rows(self._path)
         before = self._path.read_text(errors="replace")
-        if text == before:
-            return
-        with open(superseded, "a") as file:
-            file.write(before if not text else _lines_beyond(before, text))
-        write_text(self._path, text)
+        text = self._format(complete[:rows], header=True) if self.columns else ""
+        if text != before:
+            with open(superseded, "a") as file:
+                file.write(before)
+            write_text(self._path, text)
+        self.rows = min(rows, len(complete))
 
     def _format(self, rows: Iterable[Mapping[str, Any]], header: bool) -> str:
         buffer = io.StringIO()
@@ -115,12 +121,6 @@ class CsvLog:
             writer.writeheader()
         writer.writerows(rows)
         return buffer.getvalue()
-
-
-def _lines_beyond(before: str, kept: str) -> str:
-    kept_lines = set(kept.splitlines())
-    lines = [line for line in before.splitlines() if line not in kept_lines]
-    return "".join(line + "\n" for line in lines)
 
 
 def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
@@ -135,13 +135,6 @@ def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     return header, [
         dict(zip(header, row, strict=True)) for row in rows if len(row) == len(header)
     ]
-
-
-def _step(row: Mapping[str, str]) -> int | None:
-    try:
-        return int(row[STEP])
-    except (KeyError, ValueError):
-        return None
 
 
 def _finite(value: Any) -> Any:

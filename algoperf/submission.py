@@ -5,7 +5,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -71,7 +71,7 @@ def load_submission(path: Path) -> Submission:
       UserError: the file cannot be imported, or lacks a required function.
     """
     file = submission_file(path)
-    module = _import(file)
+    module, helpers = _import(file)
     missing = [name for name in REQUIRED if not callable(getattr(module, name, None))]
     if missing:
         raise UserError(
@@ -81,7 +81,7 @@ def load_submission(path: Path) -> Submission:
         )
     return Submission(
         path=file,
-        source_digest=_source_digest(file),
+        source_digest=_source_digest(file, helpers),
         get_batch_size=module.get_batch_size,
         init_optimizer_state=module.init_optimizer_state,
         update_params=_without_unwanted_state(module.update_params),
@@ -131,15 +131,13 @@ def where_raised(error: BaseException, folder: Path) -> str:
     return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
 
 
-def _import(file: Path) -> ModuleType:
-    """Executes the file as module `submission` of a package made for its folder."""
+def _import(file: Path) -> tuple[ModuleType, list[Path]]:
+    """Executes the file within a package made for its folder: (module, its helpers)."""
     folder = file.parent
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     package_name = f"algoperf_submission_{digest}"
-    _forget(folder, package_name)
-    package = ModuleType(package_name)
-    package.__path__ = [str(folder)]
-    sys.modules[package_name] = package
+    package = _fresh_package(package_name, folder)
+    before = set(sys.modules)
     spec = importlib.util.spec_from_file_location(f"{package_name}.{file.stem}", file)
     if spec is None or spec.loader is None:
         raise UserError(f"{file} is not a Python file: a submission ends in .py")
@@ -161,32 +159,41 @@ def _import(file: Path) -> ModuleType:
             f"{file} cannot be imported: {type(error).__name__}: {error} "
             f"(at {where or 'import'})"
         ) from error
-    return module
+    finally:
+        helpers = _helpers(folder, before)
+        package.helpers = list(helpers)  # type: ignore[attr-defined]
+    return module, list(helpers.values())
 
 
-def _own_modules(folder: Path) -> dict[str, Path]:
-    """Loaded modules whose file lies in the folder, by name."""
+def _fresh_package(name: str, folder: Path) -> ModuleType:
+    """A new package for the folder; what the last load of it imported is forgotten."""
+    previous = sys.modules.get(name)
+    for helper in getattr(previous, "helpers", ()):
+        sys.modules.pop(helper, None)
+    package = ModuleType(name)
+    package.__path__ = [str(folder)]
+    sys.modules[name] = package
+    return package
+
+
+def _helpers(folder: Path, before: set[str]) -> dict[str, Path]:
+    """Modules from the folder that were not loaded before, by name."""
     files = {
-        name: Path(module.__file__)
+        name: Path(file)
         for name, module in list(sys.modules.items())
-        if isinstance(getattr(module, "__file__", None), str)
+        if name not in before and (file := getattr(module, "__file__", None))
     }
     return {
-        name: file for name, file in files.items() if file.is_relative_to(folder)
+        name: file
+        for name, file in files.items()
+        # A virtual environment may lie in the folder: libraries are no helpers.
+        if file.is_relative_to(folder) and "site-packages" not in file.parts
     }
 
 
-def _forget(folder: Path, package_name: str) -> None:
-    for name in _own_modules(folder):
-        if name != "__main__" and not name.startswith(("algoperf.", "workloads.")):
-            del sys.modules[name]
-    sys.modules.pop(package_name, None)
-
-
-def _source_digest(file: Path) -> str:
+def _source_digest(file: Path, helpers: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    sources = {file, *_own_modules(file.parent).values()}
-    for source in sorted(source for source in sources if source.suffix == ".py"):
+    for source in sorted({file, *helpers}):
         digest.update(source.relative_to(file.parent).as_posix().encode() + b"\0")
         digest.update(source.read_bytes() + b"\0")
     return digest.hexdigest()[:16]

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,24 +61,32 @@ class Folders:
         return sorted(found)
 
 
-def find_submissions(folders: Folders, wanted: Iterable[str] | None) -> Iterator[Path]:
+def find_submissions(folders: Folders, wanted: Iterable[str] | None) -> list[Path]:
+    """The folders with studies in them, by name; what else is there is noted.
+
+    Args:
+      wanted: the names to return; all with None.
+
+    Raises:
+      UserError: no folder, no submission in it, or not the one that is wanted.
+    """
     if not folders.root.is_dir():
         raise UserError(
             f"no folder {folders.root}; --submission_directory is the folder that "
             "holds one folder per submission (the experiment that `algoperf run` "
             "wrote)."
         )
-    folders = [path for path in folders.scan(folders.root) if path.is_dir()]
-    if any(_STUDY.fullmatch(path.name) for path in folders):
+    children = folders.scan(folders.root)
+    if any(STUDY.fullmatch(path.name) and path.is_dir() for path in children):
         raise UserError(
             f"{folders.root} is itself a submission: it holds study folders. "
             "--submission_directory is the folder that holds submissions; use "
             f"--submission_directory={folders.root.resolve().parent} "
             f"--submissions={folders.root.resolve().name}."
         )
-    found = [path for path in folders if _has_study(path)]
+    found = [path for path in children if path.is_dir() and _has_study(path)]
     if not found:
-        raise UserError(_no_submissions(folders.root, folders))
+        raise UserError(_no_submissions(folders.root, children))
     names = [path.name for path in found]
     chosen = set(names if wanted is None else wanted)
     for name in sorted(chosen - set(names)):
@@ -86,23 +94,20 @@ def find_submissions(folders: Folders, wanted: Iterable[str] | None) -> Iterator
             f"{folders.root} has no submission {name!r}; {closest(name, names)}"
             f"All: {', '.join(names)}."
         )
-    for path in folders.scan(folders.root):
-        if path in found or (path / SCORES_FILE).is_file():
+    for path in children:
+        if path.name in names or (path / SCORES_FILE).is_file():
             continue  # a submission, or what an earlier scoring wrote
         if path.is_dir():
             folders.note(path, "no study folder in it: not ranked", "folder ignored")
         else:
             folders.note(path, "stray file", "nothing")
-    return (path for path in found if path.name in chosen)
+    return [path for path in found if path.name in chosen]
 
 
-def _no_submissions(root: Path, folders: list[Path]) -> str:
+def _no_submissions(root: Path, children: list[Path]) -> str:
     # One level too high is the likely mistake: runs/ instead of runs/my_experiment/.
-    below = [
-        path
-        for path in folders
-        if any(_has_study(child) for child in path.iterdir() if child.is_dir())
-    ]
+    folders = [path for path in children if path.is_dir()]
+    below = [path for path in folders if any(map(_has_study, Folders(root).scan(path)))]
     text = f"{root} holds no submissions (folders that hold study_0, study_1, ...); "
     if below:
         return text + f"but these do: {', '.join(map(str, below))}. Use one of them."
@@ -115,6 +120,6 @@ def _no_submissions(root: Path, folders: list[Path]) -> str:
 
 def _has_study(path: Path) -> bool:
     try:
-        return any(_STUDY.fullmatch(child.name) for child in path.iterdir())
+        return any(STUDY.fullmatch(name) for name in os.listdir(path))
     except OSError:
         return False

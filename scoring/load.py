@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -90,6 +90,20 @@ def load_logs(
     )
 
 
+def only_ruleset(logs: Logs, ruleset: Ruleset) -> Logs:
+    """The submissions of one ruleset, with their trials and notes."""
+    kept = {name: own for name, own in logs.rulesets.items() if own == ruleset}
+    dropped = logs.rulesets.keys() - kept.keys()
+    return replace(
+        logs,
+        rulesets=kept,
+        trials=tuple(trial for trial in logs.trials if trial.submission in kept),
+        notes=tuple(
+            note for note in logs.notes if note.where.split("/")[0] not in dropped
+        ),
+    )
+
+
 def _read_study(state: _Pass, submission: str, study: int, folder: Path) -> None:
     for path in state.folders.scan(folder):
         if not path.is_dir():
@@ -124,7 +138,9 @@ def _note_unscored(state: _Pass, path: Path, workload: str) -> None:
     versions = versions_with(workload)
     if versions:
         text = f"rule versions that know it: {', '.join(versions)}"
-        state.folders.note(path, "workload that these rules do not score", "nothing", text)
+        state.folders.note(
+            path, "workload that these rules do not score", "nothing", text
+        )
     else:
         # It may be a misspelt workload: that would touch the score.
         hint = closest(workload, state.wanted).strip()
@@ -138,7 +154,9 @@ def _read_trial(
     names = {path.name for path in state.folders.scan(folder)}
     ruleset, outcome = _trial_facts(state, folder / TRIAL_FILE, TRIAL_FILE in names)
     if TRIAL_FILE not in names and not any(n.startswith("meta_data_") for n in names):
-        state.folders.note(folder, "no metadata (trial.json, meta_data_0.json)", "nothing")
+        state.folders.note(
+            folder, "no metadata (trial.json, meta_data_0.json)", "nothing"
+        )
     rows: tuple[EvalRow, ...] = ()
     if EVAL_FILE in names:
         column = state.wanted[identity[2]].column
@@ -146,7 +164,7 @@ def _read_trial(
         state.folders.notes.extend(notes)
     else:
         # measurements.csv is no substitute: its rows are not only evaluations.
-        has = "measurements.csv only" if "measurements.csv" in names else "no files"
+        has = "measurements.csv is there" if "measurements.csv" in names else ""
         detail = f"outcome: {outcome}" if outcome else has
         state.folders.note(folder, f"no {EVAL_FILE}", "counted as not reached", detail)
     return TrialRecord(*identity, where, ruleset, outcome, rows)
@@ -164,7 +182,9 @@ def _trial_facts(
             raise ValueError(f"tuning_ruleset: {ruleset!r}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = "trial.json without a tuning ruleset"
-        state.folders.note(path, what, "ruleset assumed", f"{type(error).__name__}: {error}")
+        state.folders.note(
+            path, what, "ruleset assumed", f"{type(error).__name__}: {error}"
+        )
         return None, None
     return ruleset, None if outcome is None else str(outcome)
 

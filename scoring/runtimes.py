@@ -95,13 +95,9 @@ def workload_result(
     The plan is by number and not by what is there: who runs more studies must not
     choose among them, and who runs fewer has infinite ones.
     """
-    where = f"{submission}/*/{rule.name}"
-    if not trials:
-        note = HealthNote(where, "no logs of this workload", "counted as not reached")
-        return _result(submission, rule, None, ()), [note]
     notes: list[HealthNote] = []
     by_study: dict[int, list[TrialRecord]] = {}
-    for trial in trials:
+    for trial in sorted(trials, key=lambda trial: (trial.study, trial.trial)):
         by_study.setdefault(trial.study, []).append(trial)
     studies = []
     for study in range(rules.studies):
@@ -109,31 +105,34 @@ def workload_result(
         result, found = _study_result(study, own, rule, rules, ruleset)
         studies.append(result)
         notes += found
-        if not own:
+        if trials and not own:
             at = f"{submission}/study_{study}/{rule.name}"
             notes.append(HealthNote(at, "study missing", "counted as not reached"))
     for study in sorted(by_study):
         at = f"{submission}/study_{study}/{rule.name}"
         detail = f"planned: study_0 to study_{rules.studies - 1}"
         notes.append(HealthNote(at, "study not planned", "folder ignored", detail))
-    framework = trials[0].framework
-    return _result(submission, rule, framework, tuple(studies)), notes
+    if not trials:
+        what = "no logs of this workload"
+        at = f"{submission}/*/{rule.name}"
+        notes.append(HealthNote(at, what, "counted as not reached"))
+    framework = trials[0].framework if trials else None
+    fastest = [study.fastest for study in studies]
+    result = WorkloadResult(
+        submission,
+        rule.name,
+        framework,
+        tuple(studies),
+        time_s=_median([reach.time_s if reach else math.inf for reach in fastest]),
+        step=_median([_step(reach) for reach in fastest]),
+    )
+    return result, notes
 
 
-def _result(
-    submission: str,
-    rule: WorkloadRule,
-    framework: Framework | None,
-    studies: tuple[StudyResult, ...],
-) -> WorkloadResult:
-    fastest = [study.fastest for study in studies] or [None]
-    times = [math.inf if reach is None else reach.time_s for reach in fastest]
-    steps = [
-        math.inf if reach is None else math.nan if reach.step is None else reach.step
-        for reach in fastest
-    ]
-    median, step = _median(times), _median(steps)
-    return WorkloadResult(submission, rule.name, framework, studies, median, step)
+def _step(reach: Reach | None) -> float:
+    if reach is None:
+        return math.inf
+    return math.nan if reach.step is None else reach.step
 
 
 def _median(values: list[float]) -> float:
@@ -202,26 +201,25 @@ def _notes_about(
 ) -> list[HealthNote]:
     notes: list[HealthNote] = []
     lost: Effect = "nothing" if valid else "counted as not reached"
+    hit_numbers = {row.row for row in hits}
 
     def note(what: str, effect: Effect, rows: list[EvalRow]) -> None:
         if rows:
-            count = f"{len(rows)} of {len(trial.rows)} rows from row {rows[0].row}"
+            count = f"{len(rows)} of {len(trial.rows)} rows, first: row {rows[0].row}"
             notes.append(HealthNote(trial.where, what, effect, count))
+
+    def rejects(rows: list[EvalRow]) -> bool:
+        return any(row.row in hit_numbers for row in rows)
 
     odd = [row for row in trial.rows if not math.isfinite(row.value)]
     note(f"NaN in {rule.column}", lost, odd)
     early = [row for row in trial.rows if row.time_s <= 0]
-    note("time <= 0", "row ignored" if set(early) & set(hits) else "nothing", early)
+    note("time <= 0", "row ignored" if rejects(early) else "nothing", early)
     late = [row for row in trial.rows if row.time_s > budget_s]
-    note(
-        f"rows beyond the budget of {rule.name}", lost if _any(late, hits) else "nothing", late
-    )
+    note("rows beyond the budget", lost if rejects(late) else "nothing", late)
     if valid:
-        after = trial.rows[trial.rows.index(valid[0]) + 1 :]
-        note("trained on after the target", "nothing", list(after))
-        note("fell back after the target", "nothing", [r for r in after if r not in hits])
+        after = [row for row in trial.rows if row.row > valid[0].row]
+        note("trained on after the target", "nothing", after)
+        below = [row for row in after if row.row not in hit_numbers]
+        note("fell back after the target", "nothing", below)
     return notes
-
-
-def _any(rows: list[EvalRow], among: list[EvalRow]) -> bool:
-    return any(row in among for row in rows)

@@ -1,0 +1,101 @@
+"""How far a trial is, and what it has measured; plain values that JSON holds."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from algoperf.clock import Seconds
+from algoperf.facts import Facts
+from algoperf.records import Outcome
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The part of a trial's state that is not arrays.
+
+    Steps are updates done. `eval_results` holds (step, metrics and times) of every
+    evaluation; submissions get it, so a resumed trial needs it.
+    """
+
+    step: int = 0
+    preemption_count: int = 0
+    batches: int = 0  # taken from the training data
+    eval_rows: int = 0  # written to each CSV file when this was saved
+    measurement_rows: int = 0
+    seconds: Seconds = Seconds()
+    last_eval_submission_s: float = 0.0
+    eval_results: tuple[tuple[int, dict[str, float]], ...] = ()
+    validation_goal_reached: bool = False
+    test_goal_reached: bool = False
+    outcome: Outcome | None = None
+    error: str | None = None
+
+    def ended(self, outcome: Outcome, error: str | None = None) -> "Progress":
+        """The same trial, over; the first reason to end it stays."""
+        if self.outcome is not None:
+            return self
+        return replace(self, outcome=outcome, error=error)
+
+    def evaluated(
+        self,
+        facts: Facts,
+        metrics: dict[str, float],
+        seconds: Seconds,
+        max_runtime_s: float,
+    ) -> "Progress":
+        """The same trial after an evaluation that began at `seconds`.
+
+        A validation metric that is NaN means diverged: no parameter recovers from it.
+        A target that is reached beyond the budget is not reached.
+        """
+        validation = metrics[f"validation/{facts.metric}"]
+        test = metrics.get(f"test/{facts.metric}", float("nan"))
+        reached = (
+            facts.reached_validation(validation)
+            and seconds.submission <= max_runtime_s
+        )
+        diverged = any(
+            value != value
+            for name, value in metrics.items()
+            if name.startswith("validation/")
+        )
+        after = replace(
+            self,
+            seconds=seconds,
+            last_eval_submission_s=seconds.submission,
+            eval_results=(
+                *self.eval_results,
+                (self.step, {**metrics, **_times(seconds)}),
+            ),
+            validation_goal_reached=self.validation_goal_reached or reached,
+            test_goal_reached=self.test_goal_reached or facts.reached_test(test),
+        )
+        # Reaching the target and divergence are what an evaluation is there to find:
+        # they stand above a limit that the same step ran into.
+        if reached:
+            return replace(after, outcome="reached", error=None)
+        if diverged:
+            return replace(after, outcome="diverged", error=None)
+        return after
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "Progress":
+        values = dict(plain)
+        values["seconds"] = Seconds(**plain["seconds"])
+        values["eval_results"] = tuple(
+            (step, metrics) for step, metrics in plain["eval_results"]
+        )
+        return cls(**values)
+
+
+def _times(seconds: Seconds) -> dict[str, float]:
+    """AlgoPerf's names for the seconds of a row."""
+    return {
+        "score": seconds.submission,
+        "total_duration": seconds.total,
+        "accumulated_submission_time": seconds.submission,
+        "accumulated_eval_time": seconds.evaluation,
+        "accumulated_logging_time": seconds.logging,
+    }

@@ -1,0 +1,128 @@
+"""A study: the trials of one submission on one workload, planned before the first."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from algoperf import records
+from algoperf.facts import Facts, UserError
+from algoperf.trial_folder import cannot_write
+
+FRAMEWORK = "jax"
+
+
+@dataclass(frozen=True)
+class TrialPlan:
+    """One trial, known before the first one starts. Studies count from 0, trials
+    from 1, as in AlgoPerf's folder names."""
+
+    study: int
+    trial: int
+    seed: int
+    hyperparameters: Any  # a namedtuple; None under the self-tuning ruleset
+    folder: Path
+
+    @property
+    def point(self) -> dict[str, Any] | None:
+        """The hyperparameters as a plain dict."""
+        return None if self.hyperparameters is None else self.hyperparameters._asdict()
+
+
+def trial_seed(experiment_seed: int, study: int, trial: int) -> int:
+    """The seed of a trial, in [0, 2**32), from NumPy's stable SeedSequence."""
+    sequence = np.random.SeedSequence(experiment_seed, spawn_key=(study, trial))
+    return int(sequence.generate_state(1)[0])
+
+
+def plan_study(
+    experiment: Path,
+    facts: Facts,
+    study: int,
+    points: Sequence[Any],
+    seed: int | None,
+    overwrite: bool = False,
+) -> list[TrialPlan]:
+    """Lists the trials of a study and writes the list beside their folders.
+
+    Without a seed the study keeps the one it was first given, and a new study draws
+    one: running the same line again continues the same trials.
+
+    Args:
+      experiment: the folder of one submission, `<experiment_dir>/<experiment_name>`.
+      points: the hyperparameters of each trial, or None for each.
+      seed: the experiment's, or None.
+      overwrite: whether another seed may replace the one the study has.
+
+    Raises:
+      UserError: the study has another seed, or the folder cannot be written.
+    """
+    file = experiment / f"study_{study}" / f"{facts.name}_{FRAMEWORK}.json"
+    seed = _experiment_seed(file, seed, overwrite)
+    plans = [
+        TrialPlan(
+            study,
+            trial,
+            trial_seed(seed, study, trial),
+            point,
+            file.with_suffix("") / f"trial_{trial}",
+        )
+        for trial, point in enumerate(points, 1)
+    ]
+    listed = [
+        {"trial": p.trial, "seed": p.seed, "hyperparameters": p.point} for p in plans
+    ]
+    try:
+        records.write_json(file, {"experiment_seed": seed, "trials": listed})
+    except OSError as error:
+        raise cannot_write(file.parent, error) from error
+    return plans
+
+
+def _experiment_seed(file: Path, seed: int | None, overwrite: bool) -> int:
+    """The seed asked for, else the one in the study's file, else a new one."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Of two processes that start a study at once, the first one names the seed.
+        wanted = secrets.randbits(32) if seed is None else seed
+        records.create_json(file, {"experiment_seed": wanted, "trials": []})
+        written = (records.read_json(file) or {}).get("experiment_seed", wanted)
+    except OSError as error:
+        raise cannot_write(file.parent, error) from error
+    if seed is None:
+        return written
+    if written != seed and not overwrite:
+        raise UserError(
+            f"{file.with_suffix('')} was written with --rng_seed={written}, not "
+            f"{seed}. Leave the flag out to continue, give another --experiment_name, "
+            "or --overwrite to delete it."
+        )
+    return seed
+
+
+def chosen(
+    plans: Sequence[TrialPlan], start: int | None, end: int | None
+) -> Sequence[TrialPlan]:
+    """The trials of --hparam_start_index and --hparam_end_index (from 0, end out)."""
+    return plans[slice(start, end)]
+
+
+def settings_of(
+    plan: TrialPlan,
+    facts: Facts,
+    source_digest: str,
+    ruleset: str,
+    limits: Mapping[str, Any],
+) -> dict[str, Any]:
+    """What makes two runs of a trial the same trial, as plain JSON values."""
+    return {
+        "submission_source": source_digest,
+        "tuning_ruleset": ruleset,
+        "hyperparameters": plan.point,
+        "seed": plan.seed,
+        "workload": facts.as_dict(),
+        "limits": dict(limits),
+    }

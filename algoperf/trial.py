@@ -1,0 +1,281 @@
+"""One trial: trains until the target, the budget, or the submission ends it."""
+
+import functools
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+import jax
+
+from algoperf.checkpoint import Checkpoints
+from algoperf.clock import Clock
+from algoperf.data import Batches
+from algoperf.evaluate import evaluate
+from algoperf.facts import UserError
+from algoperf.jax_sharding_utils import replicate
+from algoperf.limits import Limits
+from algoperf.metrics_logger import MetricsLogger
+from algoperf.profiling import Profiler
+from algoperf.progress import Progress
+from algoperf.spec import ShapeTuple, TrainingCompleteError
+from algoperf.stop_request import StopRequest
+from algoperf.submission import Submission, where_raised
+from algoperf.trial_folder import TrialFolder, cannot_write
+from algoperf.workload import Workload
+
+
+class TrainState(NamedTuple):
+    """The arrays of a trial: what a step takes and returns."""
+
+    params: Any
+    model_state: Any
+    optimizer_state: Any
+
+
+class Observer(Protocol):
+    """Shows people how a trial goes; `stepped` is on the clock and has to be quick."""
+
+    def stepped(self, progress: Progress, submission_s: float) -> None: ...
+
+    def evaluated(self, progress: Progress) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+
+class SubmissionFailed(Exception):
+    """A submission function raised; the cause is what it raised."""
+
+
+@dataclass
+class Trial:
+    """A trial in progress. `run` changes `state` and `progress` and nothing else.
+
+    Step n uses the keys fold_in(step_key, n), split into data, update, prepare, eval.
+    """
+
+    workload: Workload
+    submission: Submission
+    hyperparameters: Any
+    limits: Limits
+    folder: TrialFolder
+    observer: Observer
+    checkpoints: Checkpoints | None
+    clock: Clock
+    batches: Batches
+    step_key: jax.Array
+    state: TrainState
+    progress: Progress
+    logger: MetricsLogger
+    profiler: Profiler | None = None
+    saved_step: int | None = None
+    queue: Iterator[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.queue = self.clock.timed(self.batches)
+
+    def run(self, stop: StopRequest) -> Progress:
+        """Trains until the trial ends or `stop` asks for it; returns how far it got."""
+        try:
+            with self.clock.running():
+                self._train(stop)
+        except (UserError, KeyboardInterrupt):
+            raise
+        except OSError as error:
+            raise cannot_write(self.folder.path, error) from error
+        except Exception as error:
+            self.progress = failed(
+                replace(self.progress, seconds=self.clock.read()),
+                error,
+                self.submission,
+                self.observer,
+            )
+        finally:
+            if self.profiler is not None:
+                self.profiler.close()
+        return self.progress
+
+    def _train(self, stop: StopRequest) -> None:
+        while self.progress.outcome is None and stop.signal_number is None:
+            self._step()
+            spent_s = self.clock.submission_s()
+            self.progress = self.limits.applied(self.progress, spent_s)
+            self.observer.stepped(self.progress, spent_s)
+            if self.profiler is not None:
+                self.profiler.stepped(self.progress.step, self.clock, self.state)
+            if not self.limits.evaluation_due(self.progress, spent_s):
+                continue
+            self._prepare_for_eval()
+            with self.clock.paused(wait_for=self.state):
+                self._evaluate()
+                with self.clock.logging():
+                    self._record()
+        with self.clock.paused(wait_for=self.state), self.clock.logging():
+            self._finish()
+
+    def _step(self) -> None:
+        """data_selection and update_params: everything here is the submission's."""
+        progress, step = self.progress, self.progress.step
+        data_key, update_key, _, _ = _step_keys()(self.step_key, step)
+        params, model_state, optimizer_state = self.state
+        with submission_code():
+            try:
+                batch = self.submission.data_selection(
+                    self.workload,
+                    self.queue,
+                    optimizer_state,
+                    params,
+                    model_state,
+                    self.hyperparameters,
+                    step,
+                    data_key,
+                )
+                optimizer_state, params, model_state = self.submission.update_params(
+                    batch=batch,
+                    train_state=self._train_state(),
+                    **self._arguments(update_key),
+                )
+            except TrainingCompleteError:
+                self.progress = progress.ended("stopped by submission")
+                return
+        self.state = TrainState(params, model_state, optimizer_state)
+        self.progress = replace(progress, step=step + 1)
+
+    def _prepare_for_eval(self) -> None:
+        """prepare_for_eval: charged, and its results replace the training state."""
+        *_, prepare_key, _ = _step_keys()(self.step_key, self.progress.step - 1)
+        with submission_code():
+            optimizer_state, params, model_state = self.submission.prepare_for_eval(
+                **self._arguments(prepare_key)
+            )
+        self.state = TrainState(params, model_state, optimizer_state)
+
+    def _evaluate(self) -> None:
+        _check_params(self.state.params, self.workload.param_shapes)
+        # A submission may return arrays on one device: bring them where batches are.
+        params, model_state = replicate((self.state.params, self.state.model_state))
+        self.state = self.state._replace(params=params, model_state=model_state)
+        *_, eval_key = _step_keys()(self.step_key, self.progress.step - 1)
+        metrics = evaluate(self.workload, params, model_state, eval_key)
+        self.progress = self.progress.evaluated(
+            self.workload.facts,
+            metrics,
+            self.clock.read(),
+            self.limits.max_runtime_s,
+        )
+
+    def _record(self) -> None:
+        self.logger.flush()
+        self.folder.append_evaluation(self.progress)
+        self._save()
+        self.observer.evaluated(self.progress)
+
+    def _finish(self) -> None:
+        """After the last evaluation, or between two of them if a stop is asked for."""
+        self.logger.flush()
+        self.progress = replace(self.progress, seconds=self.clock.read())
+        self._save()
+        if self.checkpoints is not None:
+            self.checkpoints.wait()
+
+    def _save(self) -> None:
+        if self.checkpoints is None or self.saved_step == self.progress.step:
+            return
+        self.progress = replace(
+            self.progress,
+            batches=self.batches.position,
+            eval_rows=self.folder.evals.rows,
+            measurement_rows=self.folder.measurements.rows,
+        )
+        self.saved_step = self.progress.step
+        self.checkpoints.save(self.saved_step, self.state, self.progress.as_dict())
+
+    def _arguments(self, rng: jax.Array) -> dict[str, Any]:
+        """What update_params and prepare_for_eval both get."""
+        params, model_state, optimizer_state = self.state
+        return {
+            "workload": self.workload,
+            "current_param_container": params,
+            "current_params_types": self.workload.model_params_types,
+            "model_state": model_state,
+            "hyperparameters": self.hyperparameters,
+            "loss_type": self.workload.loss_type,
+            "optimizer_state": optimizer_state,
+            "eval_results": list(self.progress.eval_results),
+            "global_step": self.progress.step,
+            "rng": rng,
+        }
+
+    def _train_state(self) -> MappingProxyType[str, Any]:
+        """AlgoPerf's read-only view of how far training is."""
+        seconds = self.clock.read()
+        return MappingProxyType(
+            {
+                "validation_goal_reached": self.progress.validation_goal_reached,
+                "test_goal_reached": self.progress.test_goal_reached,
+                "is_time_remaining": seconds.submission < self.limits.max_runtime_s,
+                "last_eval_time": self.progress.last_eval_submission_s,
+                "training_complete": self.progress.outcome is not None,
+                "accumulated_submission_time": seconds.submission,
+                "accumulated_eval_time": seconds.evaluation,
+                "accumulated_logging_time": seconds.logging,
+                "last_step_end_time": seconds.total,
+            }
+        )
+
+
+@functools.cache
+def _step_keys() -> Callable[[jax.Array, int], tuple[jax.Array, ...]]:
+    """The four keys of a step in one dispatch instead of six."""
+    return jax.jit(
+        lambda key, step: tuple(jax.random.split(jax.random.fold_in(key, step), 4))
+    )
+
+
+@contextmanager
+def submission_code() -> Iterator[None]:
+    """Marks what the submission raises, so that it only ends its own trial."""
+    try:
+        yield
+    except UserError:
+        raise  # of a data set that is missing or damaged
+    except Exception as error:
+        raise SubmissionFailed(str(error)) from error
+
+
+def failed(
+    progress: Progress, error: BaseException, submission: Submission, observer: Observer
+) -> Progress:
+    """The same progress, ended by an error; says so with the place it came from."""
+    if isinstance(error, SubmissionFailed) and error.__cause__:
+        error = error.__cause__
+    where = where_raised(error, submission.path.parent)
+    place = f" (at {where})" if where else ""
+    observer.message(f"failed: {type(error).__name__}: {error}{place}")
+    text = "".join(traceback.format_exception(error))
+    return replace(progress, outcome="failed", error=text)
+
+
+def _check_params(params: Any, shapes: Any) -> None:
+    """Refuses params that are not the workload's: other names or other shapes."""
+    found = _shapes_by_path(params)
+    wanted = _shapes_by_path(shapes)
+    for path in sorted(found.keys() | wanted.keys()):
+        if found.get(path) != wanted.get(path):
+            raise ValueError(
+                f"update_params or prepare_for_eval returned parameter {path} with "
+                f"shape {found.get(path, 'missing')}; the workload's has shape "
+                f"{wanted.get(path, 'none: there is no such parameter')}. A submission "
+                "may not change the model."
+            )
+
+
+def _shapes_by_path(tree: Any) -> dict[str, tuple[int, ...]]:
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): (
+            leaf.shape_tuple if isinstance(leaf, ShapeTuple) else tuple(leaf.shape)
+        )
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+    }

@@ -1,0 +1,132 @@
+"""One trial's folder: opens it, locks it, and writes its records."""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from algoperf import records
+from algoperf.facts import UserError
+from algoperf.progress import Progress
+
+
+class TrialFolder:
+    """Where one trial writes; only one process at a time may hold it.
+
+    Raises:
+      UserError: the folder cannot be made or written, or another process holds it.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = open(path / ".lock", "w")
+        except OSError as error:
+            raise cannot_write(path, error) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise UserError(
+                f"another process is running {path}; wait for it, or give another "
+                "--experiment_name"
+            ) from None
+        self.evals = records.CsvLog(path / records.EVALS)
+        self.measurements = records.CsvLog(path / records.MEASUREMENTS)
+
+    def close(self) -> None:
+        """Lets other processes have the folder."""
+        self._lock.close()
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def clear(self) -> None:
+        """Removes everything an earlier run wrote (for --overwrite)."""
+        for item in self.path.iterdir():
+            if item.name == ".lock":
+                continue
+            shutil.rmtree(item) if item.is_dir() else os.unlink(item)
+        self.evals = records.CsvLog(self.path / records.EVALS)
+        self.measurements = records.CsvLog(self.path / records.MEASUREMENTS)
+
+    def read_trial(self) -> dict[str, Any] | None:
+        """What `trial.json` says, or None for a new folder."""
+        return records.read_json(self.path / records.TRIAL)
+
+    def write_trial(self, content: Mapping[str, Any]) -> None:
+        """Replaces `trial.json`."""
+        records.write_json(self.path / records.TRIAL, content)
+
+    def write_start(
+        self,
+        preemption_count: int,
+        hyperparameters: Mapping[str, Any] | None,
+        meta_data: Mapping[str, Any],
+        flags: Mapping[str, Any],
+    ) -> None:
+        """The files AlgoPerf writes when a trial starts, one set per preemption."""
+        if hyperparameters is not None:
+            records.write_json(self.path / "hparams.json", hyperparameters)
+        records.write_json(self.path / f"meta_data_{preemption_count}.json", meta_data)
+        records.write_json(self.path / f"flags_{preemption_count}.json", flags)
+
+    def rewind(self, progress: Progress) -> None:
+        """Takes out the rows that a trial resumed at `progress` will write again."""
+        for log, rows, name in (
+            (self.evals, progress.eval_rows, records.EVALS),
+            (self.measurements, progress.measurement_rows, records.MEASUREMENTS),
+        ):
+            log.rewind(rows, self.path / f"superseded_{name}")
+
+    def append_evaluation(self, progress: Progress) -> None:
+        """One row in each CSV file for the latest evaluation."""
+        step, values = progress.eval_results[-1]
+        row = {
+            **values,
+            records.STEP: step,
+            "preemption_count": progress.preemption_count,
+        }
+        # AlgoPerf's columns are in alphabetical order in the one file only.
+        self.evals.append([dict(sorted(row.items()))])
+        self.measurements.append([row])
+
+    def append_end(self, progress: Progress) -> None:
+        """The last row of `measurements.csv`."""
+        self.measurements.append(
+            [
+                {
+                    "score": progress.seconds.submission,
+                    records.STEP: progress.step,
+                    "preemption_count": progress.preemption_count,
+                }
+            ]
+        )
+
+
+def cannot_write(path: Path, error: OSError) -> UserError:
+    """The error for a folder that is not writable, full, or not a folder."""
+    return UserError(
+        f"cannot write to {path}: {error.strerror or error}. Make room or give another "
+        "--experiment_dir; what was written is kept, and the same command line goes on "
+        "from there."
+    )
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """`name: old value -> new value` for everything in which two settings differ."""
+    # Through JSON, so that tuples and lists, 1 and 1.0, compare as they are stored.
+    old, new = json.loads(json.dumps(old)), json.loads(json.dumps(new))
+    lines: list[str] = []
+    for name in sorted(old.keys() | new.keys()):
+        before, after = old.get(name), new.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            lines += [f"{name}.{line}" for line in differences(before, after)]
+        elif before != after:
+            lines.append(f"{name}: {before} there, {after} now")
+    return lines

@@ -1,0 +1,173 @@
+"""`algoperf score`: turns the folders that `algoperf run` wrote into a leaderboard."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from absl import flags
+
+from algoperf.cli.flag_parsing import HelpShown, parse
+from algoperf.facts import UserError
+from scoring.export import write_scores
+from scoring.health import HealthNote, harmful
+from scoring.load import Logs, load_logs, only_ruleset
+from scoring.report import render
+from scoring.rules import VERSIONS, Rules, get_rules, versions_with
+from scoring.scoreboard import score_logs
+
+USAGE = """algoperf score --submission_directory=FOLDER: a leaderboard from logs
+
+FOLDER holds <submission>/study_S/<workload>_jax/trial_N/eval_measurements.csv,
+as `algoperf run` and AlgoPerf write it."""
+
+# So many irregularities are in the message of --strict.
+SHOWN_NOTES = 10
+
+
+def main(argv: list[str]) -> int:
+    """Scores the logs, prints the report and writes scores.json, leaderboard.csv.
+
+    Raises:
+      UserError: flags, folders or (--strict) logs that need the user's attention.
+    """
+    values = _flags()
+    try:
+        parse(values, USAGE, argv)
+    except HelpShown:
+        return 0
+    if not values.submission_directory:
+        raise UserError(
+            "--submission_directory is missing: the folder that holds one folder per "
+            "submission, for example --submission_directory=runs/my_experiment."
+        )
+    root = Path(values.submission_directory)
+    rules = _rules(values.rules, values.workloads, values.studies)
+    board = score_logs(_logs(values, root, rules), rules, values.trapezoid)
+    if values.strict:
+        _refuse(harmful(board.notes))
+    output = Path(values.output_dir) if values.output_dir else default_output(root)
+    print(render(board))
+    for path in write_scores(board, output):
+        print(f"written: {path}")
+    return 0
+
+
+def default_output(root: Path) -> Path:
+    """Beside the submission directory, never in it: there it would be a submission."""
+    root = root.resolve()
+    return root.with_name(f"{root.name}_scores")
+
+
+def _flags() -> flags.FlagValues:
+    values = flags.FlagValues()
+    flags.DEFINE_string(
+        "submission_directory",
+        None,
+        "the folder that holds one folder per submission",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "rules",
+        "mini",
+        f"workloads, targets and budgets to score by: {', '.join(VERSIONS)}",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "output_dir",
+        None,
+        "where scores.json and leaderboard.csv go; without: beside the submission "
+        "directory, with _scores after its name",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "workloads", None, "score these alone, by commas", flag_values=values
+    )
+    flags.DEFINE_list(
+        "submissions", None, "rank these alone, by commas", flag_values=values
+    )
+    _define_how_to_score(values)
+    return values
+
+
+def _define_how_to_score(values: flags.FlagValues) -> None:
+    flags.DEFINE_enum(
+        "tuning_ruleset",
+        "auto",
+        ["auto", "external", "self"],
+        "rank one ruleset alone; auto: all, by their trial.json. Submissions without "
+        "one (AlgoPerf's logs) are of the ruleset named here, external with auto",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "studies",
+        None,
+        "planned studies, instead of those of the rules: to look at unfinished runs",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "trapezoid",
+        False,
+        "rank by the published 100-point rule instead of the exact integral",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "strict",
+        False,
+        "refuse logs with an irregularity that touches what is scored",
+        flag_values=values,
+    )
+
+
+def _rules(version: str, workloads: list[str] | None, studies: int | None) -> Rules:
+    rules = get_rules(version)
+    if workloads:
+        rules = rules.only(workloads)
+    return replace(rules, studies=studies) if studies else rules
+
+
+def _logs(values: flags.FlagValues, root: Path, rules: Rules) -> Logs:
+    ruleset = values.tuning_ruleset
+    default = "external" if ruleset == "auto" else ruleset
+    logs = load_logs(root, rules, default, values.submissions or None)
+    if ruleset != "auto":
+        found = logs.rulesets
+        logs = only_ruleset(logs, ruleset)
+        if not logs.rulesets:
+            others = ", ".join(f"{name} ({own})" for name, own in found.items())
+            raise UserError(
+                f"{root} has no submission of --tuning_ruleset={ruleset}; "
+                f"found: {others}. Leave the flag out to rank them."
+            )
+    if not logs.workloads_seen & set(rules.names):
+        raise UserError(_no_common_workload(root, rules, logs))
+    return logs
+
+
+def _no_common_workload(root: Path, rules: Rules, logs: Logs) -> str:
+    seen = sorted(logs.workloads_seen)
+    text = (
+        f"{root} has no logs of a workload that rules {rules.name!r} score here "
+        f"({', '.join(rules.names)}); "
+    )
+    if not seen:
+        return text + (
+            "found no workload folders at all. Expected: <submission>/study_0/"
+            "<workload>_jax/trial_1/eval_measurements.csv."
+        )
+    versions = sorted({version for name in seen for version in versions_with(name)})
+    fix = f"--rules={' or --rules='.join(versions)} know some" if versions else ""
+    return text + f"found: {', '.join(seen)}. {fix or 'No rules know these'}."
+
+
+def _refuse(notes: Sequence[HealthNote]) -> None:
+    if not notes:
+        return
+    shown = "\n".join(f"  {note}" for note in notes[:SHOWN_NOTES])
+    more = len(notes) - SHOWN_NOTES
+    raise UserError(
+        f"--strict: {len(notes)} irregularities of the logs touch what is scored; "
+        "nothing was written. Correct the logs, or leave --strict out:\n"
+        + shown
+        + (f"\n  and {more} more" if more > 0 else "")
+    )

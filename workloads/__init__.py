@@ -1,0 +1,1 @@
+"""The fixed workloads. `catalog` has their facts; `load` builds one."""

@@ -1,0 +1,53 @@
+"""Whether the data of a workload is there. Standard library only."""
+
+from pathlib import Path
+
+from algoperf.facts import Facts, Presence, UserError
+
+
+def presence(facts: Facts, data_dir: Path | None) -> Presence:
+    """Whether the files a workload reads are there, all, in part, or not at all."""
+    if not facts.data.alternatives:
+        return "bundled"
+    if data_dir is None:
+        return "missing"
+    absent = _absent(facts, data_dir / facts.data.folder)
+    if not all(absent):
+        return "prepared"
+    complete = [len(patterns) for patterns in facts.data.alternatives]
+    found_some = [len(a) < n for a, n in zip(absent, complete, strict=True)]
+    return "partial" if any(found_some) else "missing"
+
+
+def require(facts: Facts, data_dir: Path | None) -> Path | None:
+    """The folder with a workload's data, or None where the data is bundled.
+
+    Raises:
+      UserError: files are missing; the message says which, and how to get them.
+    """
+    found = presence(facts, data_dir)
+    if found == "bundled":
+        return None
+    need = facts.data
+    if data_dir is None:
+        raise UserError(
+            f"{facts.name} needs --data_dir: a folder with {need.folder}/ in it "
+            f"({need.summary}). To get it: {need.how_to_get}."
+        )
+    folder = data_dir / need.folder
+    if found == "prepared":
+        return folder
+    nearest = min(_absent(facts, folder), key=len)
+    problem = "is incomplete" if found == "partial" else "does not have the data"
+    raise UserError(
+        f"{folder} {problem} of {facts.name} ({need.summary}); missing: "
+        f"{', '.join(nearest)}. To get it: {need.how_to_get}."
+    )
+
+
+def _absent(facts: Facts, folder: Path) -> list[list[str]]:
+    """Per alternative, the patterns that match nothing."""
+    return [
+        [pattern for pattern in patterns if not any(folder.glob(pattern))]
+        for patterns in facts.data.alternatives
+    ]

@@ -1,0 +1,137 @@
+"""MNIST from the idx files, from TFDS ArrayRecord, or the bundled subset."""
+
+import gzip
+import importlib.resources
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from algoperf.facts import UserError
+
+# Of the raw pixels 0 ... 255, which AlgoPerf does not divide by 255.
+MEAN, STDDEV = 0.1307, 0.3081
+NUM_TRAIN = 50_000  # the other 10,000 training images are the validation set
+
+_UBYTE = 0x08  # the element type in an idx header
+Arrays = dict[str, dict[str, np.ndarray]]
+
+
+def load(folder: Path) -> Arrays:
+    """Images uint8 [n, 28, 28] and labels uint8 [n] per split.
+
+    Raises:
+      UserError: a file is damaged or does not hold what MNIST has.
+    """
+    if (folder / "3.0.1").is_dir():
+        train, test = _read_tfds(folder)
+    else:
+        train = _read_pair(folder, "train", 60_000)
+        test = _read_pair(folder, "t10k", 10_000)
+    return {
+        "train": _rows(train, slice(None, NUM_TRAIN)),
+        "validation": _rows(train, slice(NUM_TRAIN, None)),
+        "test": test,
+    }
+
+
+def load_subset() -> Arrays:
+    """The bundled 6,000 + 1,000 + 1,000 images."""
+    file = importlib.resources.files("workloads.mnist") / "mnist_mini.npz"
+    with file.open("rb") as stream, np.load(stream) as arrays:
+        return {
+            split: {
+                "inputs": arrays[f"{split}_images"],
+                "targets": arrays[f"{split}_labels"],
+            }
+            for split in ("train", "validation", "test")
+        }
+
+
+def normalise(raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Raw pixels to float32 [batch, 28, 28, 1], centred and scaled as in AlgoPerf."""
+    pixels = raw["inputs"][..., None].astype(np.float32)
+    return {
+        "inputs": (pixels - np.float32(MEAN)) / np.float32(STDDEV),
+        "targets": raw["targets"].astype(np.int32),
+    }
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """A uint8 array in idx format, gzipped or not.
+
+    The header is 0, 0, the element type, the number of dimensions, and each
+    dimension as a big-endian 32-bit integer.
+
+    Raises:
+      UserError: the file is not idx, or shorter or longer than its header says.
+    """
+    try:
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read: {error}; fetch it again") from None
+    if len(content) < 4 or content[:3] != bytes((0, 0, _UBYTE)):
+        raise UserError(
+            f"{path} is not an idx file of bytes: it begins with "
+            f"{content[:4].hex(' ') or 'nothing'}, not with 00 00 08; fetch it again"
+        )
+    start = 4 + 4 * content[3]
+    shape = tuple(int(n) for n in np.frombuffer(content[4:start], ">u4"))
+    if len(content) - start != np.prod(shape):
+        raise UserError(
+            f"{path} has {len(content) - start:,} values, but its header says "
+            f"{' x '.join(map(str, shape))}; fetch it again"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _read_pair(folder: Path, stem: str, count: int) -> dict[str, np.ndarray]:
+    images = read_idx(_file(folder, f"{stem}-images-idx3-ubyte"))
+    labels = read_idx(_file(folder, f"{stem}-labels-idx1-ubyte"))
+    _check(folder, stem, images, labels, count)
+    return {"inputs": images, "targets": labels}
+
+
+def _file(folder: Path, name: str) -> Path:
+    plain = folder / name
+    return plain if plain.exists() else folder / f"{name}.gz"
+
+
+def _read_tfds(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    # Imported here: TFDS is slow to import, and only needed for this format.
+    import tensorflow_datasets as tfds
+
+    parts = []
+    for split, count in (("train", 60_000), ("test", 10_000)):
+        try:
+            source = tfds.data_source(
+                "mnist:3.0.1", split=split, data_dir=folder.parent
+            )
+            # Many records in one call: ten times faster than one by one.
+            examples = source.__getitems__(range(len(source)))
+        except Exception as error:
+            raise UserError(
+                f"{folder / '3.0.1'} cannot be read as TFDS ArrayRecord: {error}. "
+                "Prepare it again with file_format='array_record'"
+            ) from error
+        images = np.stack([example["image"][..., 0] for example in examples])
+        labels = np.asarray([example["label"] for example in examples], np.uint8)
+        _check(folder, split, images, labels, count)
+        parts.append({"inputs": images, "targets": labels})
+    return parts[0], parts[1]
+
+
+def _check(
+    folder: Path, split: str, images: np.ndarray, labels: np.ndarray, count: int
+) -> None:
+    if images.shape != (count, 28, 28) or labels.shape != (count,):
+        raise UserError(
+            f"{folder}: {split} has images {images.shape} and labels {labels.shape}; "
+            f"MNIST has ({count}, 28, 28) and ({count},). Fetch it again"
+        )
+
+
+def _rows(arrays: dict[str, np.ndarray], rows: slice) -> dict[str, np.ndarray]:
+    return {name: array[rows] for name, array in arrays.items()}
