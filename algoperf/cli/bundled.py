@@ -1,0 +1,44 @@
+"""The submissions that come with the package, by name. Standard library only."""
+
+import difflib
+from pathlib import Path
+
+from algoperf.facts import UserError
+
+SEARCH_SPACE = "tuning_search_space.json"
+
+_ROOT = Path(__file__).parents[2] / "submissions"
+
+
+def bundled_submissions() -> dict[str, Path]:
+    """Name -> folder of every bundled submission."""
+    files = sorted(_ROOT.glob("*_tuning/*/submission.py"))
+    template = _ROOT / "template" / "submission.py"
+    return {file.parent.name: file.parent for file in [*files, template]}
+
+
+def find_submission(given: str) -> Path:
+    """The path of a submission given by its file, folder, or bundled name.
+
+    Raises:
+      UserError: there is no such file, folder or name.
+    """
+    path = Path(given)
+    if path.exists():
+        return path
+    bundled = bundled_submissions()
+    if given in bundled:
+        return bundled[given]
+    close = difflib.get_close_matches(given, bundled, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    raise UserError(
+        f"no submission {given!r}: no such file or folder, and no bundled submission "
+        f"of that name; {hint}Bundled: {', '.join(sorted(bundled))}."
+    )
+
+
+def search_space_beside(submission: Path) -> Path | None:
+    """The search space in a submission's folder, if it has one."""
+    folder = submission if submission.is_dir() else submission.parent
+    file = folder / SEARCH_SPACE
+    return file if file.is_file() else None

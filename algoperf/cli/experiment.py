@@ -1,0 +1,130 @@
+"""Runs what a command line asks for: workloads x studies x trials."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+from algoperf.cli.run_command import Request
+from algoperf.cli.screen import Screen, study_table
+from algoperf.facts import Facts
+from algoperf.limits import Limits
+from algoperf.stop_request import StopRequest
+from algoperf.study import TrialPlan, chosen, plan_study
+from algoperf.submission import load_submission
+from algoperf.trial_run import RunOptions, TrialRun
+from algoperf.tuning import read_search_space, study_points
+from algoperf.workload import Workload
+from workloads.loading import load
+
+EXIT_FAILED = 2
+
+
+def run_experiment(request: Request) -> int:
+    """Runs every study of every workload; returns the exit code."""
+    # Libraries (Grain, TFDS) read absl flags of their own, which are never parsed
+    # here: this command has no global flags.
+    flags.FLAGS.mark_as_parsed()
+    space = read_search_space(request.search_space) if request.search_space else None
+    load_submission(request.submission)  # what is wrong with it shows before all else
+    stop = StopRequest()
+    failed = 0
+    with stop.listening():
+        for facts in request.workloads:
+            workload = load(facts.name, request.data_dir)
+            for study in request.studies:
+                points = (
+                    [None]
+                    if space is None
+                    else study_points(space, request.trials, study)
+                )
+                plans = plan_study(
+                    request.experiment,
+                    facts,
+                    study,
+                    points,
+                    request.seed,
+                    request.overwrite,
+                )
+                records = _run_study(request, workload, plans, stop)
+                failed += sum(record["outcome"] == "failed" for record in records)
+                if stop.signal_number is not None:
+                    return _stopped(request, stop)
+    print(f"\nwritten to {request.experiment}", flush=True)
+    if failed:
+        print(
+            f"algoperf: {failed} trial(s) failed; the tracebacks are in their "
+            "trial.json. Failed trials are kept: run them again with --overwrite.",
+            file=sys.stderr,
+        )
+        return EXIT_FAILED
+    return 0
+
+
+def limits_for(request: Request, facts: Facts) -> Limits:
+    """The budget and the evaluation period of a workload under these flags.
+
+    A mini workload also ends after its step hint (times the runtime factor), so that
+    its outcome does not depend on the machine.
+    """
+    max_steps = request.max_steps
+    if max_steps is None and facts.scale == "mini":
+        max_steps = round(facts.step_hint * request.runtime_factor)
+    return Limits(
+        max_runtime_s=facts.max_runtime_s * request.runtime_factor,
+        max_steps=max_steps,
+        eval_period_s=facts.eval_period_s,
+        eval_every_steps=request.eval_every_steps or facts.eval_period_steps,
+        skip_evals=request.skip_evals,
+    )
+
+
+def _run_study(
+    request: Request,
+    workload: Workload,
+    plans: Sequence[TrialPlan],
+    stop: StopRequest,
+) -> list[dict[str, Any]]:
+    limits = limits_for(request, workload.facts)
+    options = RunOptions(
+        ruleset=request.ruleset,
+        limits=limits,
+        save_checkpoints=request.save_checkpoints,
+        keep_checkpoints=request.keep_checkpoints,
+        overwrite=request.overwrite,
+        profile=request.profile,
+        flags=request.flags,
+    )
+    records = []
+    for plan in chosen(plans, request.first_trial, request.end_trial):
+        title = (
+            f"{request.experiment.name} {workload.facts.name} study {plan.study} "
+            f"trial {plan.trial}"
+        )
+        screen = Screen(title, workload.facts, limits)
+        run = TrialRun(plan, workload, request.submission, options, screen)
+        record = run.run(stop)
+        records.append(record)
+        if stop.signal_number is not None:
+            return records
+        screen.finished(record)
+    study = plans[0].study
+    print(f"\n{request.experiment.name} {workload.facts.name} study {study}:")
+    print(study_table(records) + "\n", flush=True)
+    return records
+
+
+def _stopped(request: Request, stop: StopRequest) -> int:
+    kept = (
+        "the trial was saved; continue"
+        if request.save_checkpoints
+        else "nothing was saved (--nosave_checkpoints); start again"
+    )
+    print(
+        f"\nalgoperf: stopped; {kept} with the same command line:\n  algoperf run "
+        + shlex.join(sys.argv[2:]),
+        file=sys.stderr,
+    )
+    return stop.exit_code

@@ -1,0 +1,196 @@
+"""`algoperf run`: trains a submission on workloads, or continues it."""
+
+import datetime
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from algoperf.cli import run_flags
+from algoperf.cli.bundled import find_submission, search_space_beside
+from algoperf.cli.flag_parsing import HelpShown, parse
+from algoperf.facts import Facts, UserError
+from workloads import catalog
+from workloads.files import require
+
+USAGE = """algoperf run --workload=NAMES --submission_path=PATH [--flags]
+
+Trains a submission and writes
+<experiment_dir>/<experiment_name>/study_S/<workload>_jax/trial_N/.
+The same line again continues: finished trials are skipped, a half-finished one
+resumes from its last checkpoint."""
+
+MAX_SEED = 2**32 - 1
+SELF_TUNING_FACTOR = 1.5
+
+
+def main(argv: list[str]) -> int:
+    """Runs every trial asked for; 0, 2 if a trial failed, 130 or 143 after a stop."""
+    values = flags.FlagValues()
+    run_flags.define(values)
+    try:
+        parse(values, USAGE, argv)
+    except HelpShown:
+        return 0
+    run_flags.check(values)
+    request = request_from(values)
+    # From here on JAX is needed; everything that can be refused without it was.
+    from algoperf.cli.experiment import run_experiment
+
+    return run_experiment(request)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for, checked as far as that goes without JAX."""
+
+    workloads: tuple[Facts, ...]
+    submission: Path
+    ruleset: str
+    search_space: Path | None
+    trials: int
+    first_trial: int | None
+    end_trial: int | None
+    studies: tuple[int, ...]
+    experiment: Path
+    data_dir: Path | None
+    seed: int | None
+    max_steps: int | None
+    eval_every_steps: int | None
+    runtime_factor: float
+    skip_evals: bool
+    save_checkpoints: bool
+    keep_checkpoints: int | None
+    overwrite: bool
+    profile: bool
+    flags: dict[str, Any]
+
+
+def request_from(values: flags.FlagValues) -> Request:
+    """Reads the flags of a command line.
+
+    Raises:
+      UserError: names that do not exist, data that is not there, flags that
+        contradict each other.
+    """
+    names = [name.strip() for name in values.workload.split(",") if name.strip()]
+    workloads = tuple(catalog.get(name) for name in dict.fromkeys(names))
+    data_dir = Path(values.data_dir).expanduser() if values.data_dir else None
+    for facts in workloads:
+        require(facts, data_dir)
+    submission = find_submission(values.submission_path)
+    ruleset, search_space = _tuning(values, submission)
+    experiment, studies = _experiment(values, submission)
+    trials = values.num_tuning_trials if ruleset == "external" else 1
+    start, end = values.hparam_start_index, values.hparam_end_index
+    if not range(trials)[start:end]:
+        raise UserError(
+            f"--hparam_start_index={start} and --hparam_end_index={end} leave none of "
+            f"the {trials} trials; they count from 0 and the end is left out"
+        )
+    factor = values.max_runtime_factor
+    if factor is None:
+        factor = SELF_TUNING_FACTOR if ruleset == "self" else 1.0
+    return Request(
+        workloads=workloads,
+        submission=submission,
+        ruleset=ruleset,
+        search_space=search_space,
+        trials=trials,
+        first_trial=start,
+        end_trial=end,
+        studies=studies,
+        experiment=experiment,
+        data_dir=data_dir,
+        seed=_seed(values.rng_seed),
+        max_steps=values.max_global_steps,
+        eval_every_steps=values.eval_every_steps,
+        runtime_factor=factor,
+        skip_evals=values.skip_evals,
+        save_checkpoints=values.save_checkpoints,
+        keep_checkpoints=None if values.save_intermediate_checkpoints else 2,
+        overwrite=values.overwrite,
+        profile=values.profile or values.capture_jax_trace,
+        flags={name: values[name].value for name in values},
+    )
+
+
+def _tuning(values: flags.FlagValues, submission: Path) -> tuple[str, Path | None]:
+    """The ruleset and its search space; either may be given, or found."""
+    given = values.tuning_search_space
+    if values.tuning_ruleset == "self":
+        if given:
+            raise UserError(
+                f"--tuning_search_space={given} with --tuning_ruleset=self: a "
+                "self-tuning submission gets no hyperparameters. Leave one of them out."
+            )
+        if values["num_tuning_trials"].present and values.num_tuning_trials != 1:
+            raise UserError(
+                f"--num_tuning_trials={values.num_tuning_trials} with "
+                "--tuning_ruleset=self: a self-tuning study has one trial."
+            )
+        return "self", None
+    space = Path(given) if given else search_space_beside(submission)
+    if space is not None:
+        return "external", space
+    if values.tuning_ruleset == "external":
+        raise UserError(
+            f"--tuning_ruleset=external needs a search space, and there is no "
+            f"tuning_search_space.json beside {submission}. Give "
+            "--tuning_search_space=FILE, or --tuning_ruleset=self."
+        )
+    return "self", None
+
+
+def _experiment(
+    values: flags.FlagValues, submission: Path
+) -> tuple[Path, tuple[int, ...]]:
+    """The submission's folder, and the studies to run in it."""
+    name = values.experiment_name or submission_name(submission)
+    named_study = re.fullmatch(r"(.+)/study_(\d+)", name.rstrip("/"))
+    study = values.study_index
+    if named_study:
+        name = named_study[1]
+        in_name = int(named_study[2])
+        if study is not None and study != in_name:
+            raise UserError(
+                f"--experiment_name={values.experiment_name} and --study_index={study} "
+                "name two studies. Leave one of them out."
+            )
+        study = in_name
+    if values.append_timestamp:
+        name += datetime.datetime.now().strftime("_%Y-%m-%d-%H-%M-%S")
+    if study is not None and values.num_studies > 1:
+        raise UserError(
+            f"--num_studies={values.num_studies} runs several studies, study {study} "
+            "is asked for too. Leave one of them out."
+        )
+    studies = range(values.num_studies) if study is None else (study,)
+    return Path(values.experiment_dir).expanduser() / name, tuple(studies)
+
+
+def submission_name(path: Path) -> str:
+    """What a submission is called: its file, or the folder of a submission.py."""
+    resolved = path.resolve()
+    if resolved.is_dir():
+        return resolved.name
+    return resolved.parent.name if resolved.stem == "submission" else resolved.stem
+
+
+def _seed(given: str | None) -> int | None:
+    if given is None:
+        return None
+    try:
+        seed = int(given)
+    except ValueError:
+        seed = None
+    if seed is None or not 0 <= seed <= MAX_SEED:
+        fix = ""
+        if seed is not None:
+            fix = f" --rng_seed={seed % (MAX_SEED + 1)} has the same lower 32 bits."
+        raise UserError(
+            f"--rng_seed={given} is not a whole number from 0 to {MAX_SEED}.{fix}"
+        )
+    return seed

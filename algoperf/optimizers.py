@@ -1,0 +1,97 @@
+"""Schedules and update rules of AlgoPerf's baselines, as optax pieces."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def warmup_cosine(hyperparameters: Any, step_hint: int) -> optax.Schedule:
+    """Linear warm-up from 0, then half a cosine down to 0 at `step_hint`.
+
+    Reads `learning_rate` and `warmup_factor` (share of the steps) of the
+    hyperparameters. The first update has learning rate 0.
+    """
+    warmup_steps = int(hyperparameters.warmup_factor * step_hint)
+    peak = hyperparameters.learning_rate
+    return optax.join_schedules(
+        [
+            optax.linear_schedule(0.0, peak, warmup_steps),
+            optax.cosine_decay_schedule(peak, max(step_hint - warmup_steps, 1)),
+        ],
+        [warmup_steps],
+    )
+
+
+def warmup_linear(hyperparameters: Any, step_hint: int) -> optax.Schedule:
+    """Linear warm-up from 0, then linear decay to a constant end value.
+
+    Reads `learning_rate`, `warmup_factor`, `decay_steps_factor` (share of the
+    remaining steps) and `end_factor` (share of the learning rate at the end).
+    """
+    warmup_steps = int(hyperparameters.warmup_factor * step_hint)
+    decay_steps = int((step_hint - warmup_steps) * hyperparameters.decay_steps_factor)
+    peak = hyperparameters.learning_rate
+    return optax.join_schedules(
+        [
+            optax.linear_schedule(0.0, peak, warmup_steps),
+            optax.linear_schedule(
+                peak, peak * hyperparameters.end_factor, decay_steps
+            ),
+        ],
+        [warmup_steps],
+    )
+
+
+class NadamState(NamedTuple):
+    """Updates done, and the first and second moments of the gradient."""
+
+    count: jax.Array
+    mu: optax.Params
+    nu: optax.Params
+
+
+def scale_by_nadam(b1: float, b2: float, eps: float) -> optax.GradientTransformation:
+    """Adam with Nesterov's numerator, as in AlgoPerf's NAdamW.
+
+    (b1 m_t + (1 - b1) g_t) / (1 - b1^t) over sqrt(v_t / (1 - b2^t)) + eps. Differs
+    from `optax.scale_by_adam(nesterov=True)`, which corrects m_t with b1^(t + 1)
+    (Dozat 2016).
+    """
+
+    def init(params: optax.Params) -> NadamState:
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return NadamState(
+            jnp.zeros((), jnp.int32), zeros, jax.tree.map(jnp.zeros_like, params)
+        )
+
+    def update(grads, state, params=None):
+        del params
+        count = state.count + 1
+        mu = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, grads)
+        nu = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, state.nu, grads)
+        correct_mu, correct_nu = 1 - b1**count, 1 - b2**count
+
+        def direction(m, v, g):
+            numerator = (b1 * m + (1 - b1) * g) / correct_mu
+            return numerator / (jnp.sqrt(v / correct_nu) + eps)
+
+        return jax.tree.map(direction, mu, nu, grads), NadamState(count, mu, nu)
+
+    return optax.GradientTransformation(init, update)
+
+
+def nadamw(
+    learning_rate: optax.ScalarOrSchedule,
+    b1: float,
+    b2: float,
+    weight_decay: float,
+    eps: float = 1e-8,
+) -> optax.GradientTransformation:
+    """NAdam with decoupled weight decay on every parameter."""
+    return optax.chain(
+        scale_by_nadam(b1, b2, eps),
+        optax.add_decayed_weights(weight_decay),
+        optax.scale_by_learning_rate(learning_rate),
+    )

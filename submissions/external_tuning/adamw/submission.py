@@ -1,0 +1,18 @@
+"""AdamW with linear warm-up and cosine decay (Loshchilov & Hutter, 2019)."""
+
+import optax
+
+from algoperf.optax_submission import optax_submission
+from algoperf.optimizers import warmup_cosine
+
+
+def optimizer(hyperparameters, step_hint):
+    return optax.adamw(
+        warmup_cosine(hyperparameters, step_hint),
+        b1=1.0 - hyperparameters.one_minus_beta1,
+        b2=hyperparameters.beta2,
+        weight_decay=hyperparameters.weight_decay,
+    )
+
+
+get_batch_size, init_optimizer_state, update_params = optax_submission(optimizer)
