@@ -61,6 +61,8 @@ class TrialRun:
           UserError: the folder has other settings, cannot be written, or is in use;
             or the submission cannot be loaded.
         """
+        # Every trial pays for its own tracing and compiling, not only the first one.
+        jax.clear_caches()
         submission = load_submission(self.submission_path)
         with closing(TrialFolder(self.plan.folder)) as folder:
             settings = self._settings(submission)

@@ -9,8 +9,7 @@ import numpy as np
 
 from algoperf.facts import UserError
 
-# Of the raw pixels 0 ... 255, which AlgoPerf does not divide by 255.
-MEAN, STDDEV = 0.1307, 0.3081
+MEAN, STDDEV = 0.1307, 0.3081  # of pixels in [0, 1]
 NUM_TRAIN = 50_000  # the other 10,000 training images are the validation set
 
 _UBYTE = 0x08  # the element type in an idx header
@@ -48,9 +47,15 @@ def load_subset() -> Arrays:
         }
 
 
-def normalise(raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Raw pixels to float32 [batch, 28, 28, 1], centred and scaled as in AlgoPerf."""
-    pixels = raw["inputs"][..., None].astype(np.float32)
+def normalise(
+    raw: dict[str, np.ndarray], white: float = 1.0
+) -> dict[str, np.ndarray]:
+    """Pixels 0 ... 255 to float32 [batch, 28, 28, 1], divided by `white` and scaled.
+
+    AlgoPerf takes mean and deviation of pixels in [0, 1] but leaves the pixels
+    undivided (white = 1), and its target for mnist goes with that.
+    """
+    pixels = raw["inputs"][..., None].astype(np.float32) / np.float32(white)
     return {
         "inputs": (pixels - np.float32(MEAN)) / np.float32(STDDEV),
         "targets": raw["targets"].astype(np.int32),

@@ -1,5 +1,6 @@
 """mnist, AlgoPerf's development workload, and mnist_mini on a bundled subset."""
 
+import functools
 from pathlib import Path
 
 import jax
@@ -16,6 +17,10 @@ from workloads.mnist.model import MnistNet
 
 def build(facts: Facts, data_dir: Path | None = None) -> Workload:
     """The workload of these facts; without a folder it is the bundled subset."""
+    if data_dir is None:
+        load, white = data.load_subset, 255.0
+    else:
+        load, white = functools.partial(data.load, data_dir), 1.0
     return Workload(
         facts=facts,
         model=MnistNet(**facts.model),
@@ -27,9 +32,9 @@ def build(facts: Facts, data_dir: Path | None = None) -> Workload:
         loss=losses.softmax_cross_entropy,
         metrics=CLASSIFICATION,
         data=ArraySource(
-            lambda: data.load_subset() if data_dir is None else data.load(data_dir),
+            load,
             facts.examples["eval_train"],
-            data.normalise,
+            functools.partial(data.normalise, white=white),
         ),
         output_params=("Dense_1",),
     )
