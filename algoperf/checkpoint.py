@@ -18,7 +18,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from algoperf.facts import UserError
-from algoperf.leaves import Leaf, describe, revive
+from algoperf.leaves import Leaf, describe, pickled, revive
 
 
 class DamagedCheckpoint(Exception):
@@ -87,6 +87,8 @@ class Checkpoints:
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
                 return self._restore_step(step, template)
+            except UserError:
+                raise
             except Exception as error:
                 self._set_aside(step, error)
         return None
@@ -159,13 +161,9 @@ def _flatten(state: Any) -> tuple[list[tuple[str, Any]], str | None]:
     """Leaves with their paths, and the pickled structure if it can be pickled."""
     leaves, treedef = jax.tree_util.tree_flatten_with_path(state)
     named = [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves]
-    try:
-        skeleton = jax.tree_util.tree_unflatten(treedef, range(len(leaves)))
-        structure = base64.b64encode(pickle.dumps(skeleton)).decode()
-    except Exception:
-        # Nodes of a class defined inside a function: the template has to do.
-        structure = None
-    return named, structure
+    # None for nodes of a class defined inside a function: the template has to do.
+    skeleton = jax.tree_util.tree_unflatten(treedef, range(len(leaves)))
+    return named, pickled(skeleton)
 
 
 def _unflatten(leaves: list[Leaf], structure: str | None, template: Any) -> Any:
@@ -176,9 +174,11 @@ def _unflatten(leaves: list[Leaf], structure: str | None, template: Any) -> Any:
     elif [leaf.path for leaf in leaves] == list(fresh_leaves):
         treedef = fresh_treedef
     else:
-        raise DamagedCheckpoint(
-            "the state has another structure than a fresh one, and holds nodes that "
-            "cannot be pickled"
+        raise UserError(
+            "this trial cannot be resumed: its state changed its structure since "
+            "init_optimizer_state, and holds nodes of a class that cannot be pickled. "
+            "Define that class at the top of a module, or run the trial again with "
+            "--overwrite."
         )
     return jax.tree.unflatten(
         treedef, [revive(leaf, fresh_leaves.get(leaf.path)) for leaf in leaves]

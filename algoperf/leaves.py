@@ -1,5 +1,7 @@
 """One leaf of a training state, taken apart for a checkpoint and put together again."""
 
+import base64
+import pickle
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -8,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
+from algoperf.facts import UserError
 from algoperf.jax_sharding_utils import BATCH_AXIS, get_mesh, get_replicate_sharding
 
 Kind = Literal["jax", "key", "numpy", "scalar", "other"]
@@ -21,12 +24,14 @@ class Leaf:
     """A leaf without what JSON cannot hold, and its values as a NumPy array.
 
     `note` is the rest of what makes the leaf: the value of a Python scalar, the
-    implementation of a random key, the class of an object that is not stored.
+    implementation of a random key, the class of any other object. `pickled` is such
+    an object in base64, or empty where it cannot be pickled.
     """
 
     path: str
     kind: Kind
     note: str = ""
+    pickled: str = ""
     dtype: str = ""
     shape: tuple[int, ...] = ()
     weak_type: bool = False
@@ -77,8 +82,8 @@ def describe(path: str, value: Any) -> Leaf:
             path,
             kind,
             note,
-            array.dtype.name,
-            array.shape,
+            dtype=array.dtype.name,
+            shape=array.shape,
             weak_type=value.aval.weak_type,
             placement=_placement(value),
             array=array,
@@ -86,11 +91,27 @@ def describe(path: str, value: Any) -> Leaf:
     if isinstance(value, np.ndarray | np.generic) and value.dtype != object:
         array = np.array(value, copy=True)
         note = "" if isinstance(value, np.ndarray) else "scalar"
-        return Leaf(path, "numpy", note, array.dtype.name, array.shape, array=array)
+        return Leaf(
+            path,
+            "numpy",
+            note,
+            dtype=array.dtype.name,
+            shape=array.shape,
+            array=array,
+        )
     if type(value).__name__ in _SCALARS and type(value) in _SCALARS.values():
         text = value.hex() if isinstance(value, float) else repr(value)
-        return Leaf(path, "scalar", text, type(value).__name__)
-    return Leaf(path, "other", type(value).__qualname__)
+        return Leaf(path, "scalar", text, dtype=type(value).__name__)
+    name = type(value).__qualname__
+    return Leaf(path, "other", name, pickled=pickled(value) or "")
+
+
+def pickled(value: Any) -> str | None:
+    """A pickle in base64, or None for what cannot be pickled (a local function)."""
+    try:
+        return base64.b64encode(pickle.dumps(value)).decode()
+    except Exception:
+        return None
 
 
 def revive(leaf: Leaf, fresh: Any) -> Any:
@@ -98,16 +119,22 @@ def revive(leaf: Leaf, fresh: Any) -> Any:
 
     Args:
       leaf: with its values.
-      fresh: the leaf of the same path in a freshly initialised state, or None; an
-        object that is not stored is taken from there.
+      fresh: the leaf of the same path in a freshly initialised state, or None;
+        objects such as functions are taken from there rather than from a pickle.
+
+    Raises:
+      UserError: an object is neither in the checkpoint nor in a fresh state.
     """
     if leaf.kind == "other":
-        if fresh is None:
-            raise ValueError(
-                f"{leaf.path} is a {leaf.note}, which a checkpoint does not hold, and "
-                "a freshly initialised state has nothing at that place"
-            )
-        return fresh
+        if fresh is not None:
+            return fresh
+        if leaf.pickled:
+            return pickle.loads(base64.b64decode(leaf.pickled))
+        raise UserError(
+            f"this trial cannot be resumed: {leaf.path} is a {leaf.note}, which no "
+            "checkpoint can hold, and what init_optimizer_state returns has nothing "
+            "at that place. Put it there, or run the trial again with --overwrite."
+        )
     if leaf.kind == "scalar":
         if leaf.dtype == "float":
             return float.fromhex(leaf.note)
