@@ -64,16 +64,13 @@ class Checkpoints:
         arrays = {
             _slot(i): leaf.array
             for i, leaf in enumerate(described)
-            if leaf.array is not None
+            if leaf.stored
         }
+        items: dict[str, Any] = {"manifest": ocp.args.JsonSave(manifest)}  # type: ignore[call-arg]
+        if arrays:  # Orbax refuses an empty tree
+            items["arrays"] = ocp.args.StandardSave(arrays)  # type: ignore[call-arg]
         try:
-            self._manager.save(
-                step,
-                args=ocp.args.Composite(
-                    arrays=ocp.args.StandardSave(arrays),  # type: ignore[call-arg]
-                    manifest=ocp.args.JsonSave(manifest),  # type: ignore[call-arg]
-                ),
-            )
+            self._manager.save(step, args=ocp.args.Composite(**items))
         except OSError as error:
             raise _cannot_write(self._folder, error) from error
 
@@ -107,12 +104,7 @@ class Checkpoints:
             for i, leaf in enumerate(leaves)
             if leaf.stored
         }
-        arrays = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                arrays=ocp.args.StandardRestore(targets)  # type: ignore[call-arg]
-            ),
-        )["arrays"]
+        arrays = self._restore_arrays(step, targets) if targets else {}
         found = [leaf.with_array(arrays.get(_slot(i))) for i, leaf in enumerate(leaves)]
         for leaf, entry in zip(found, body["leaves"], strict=True):
             if _digest(leaf) != entry["digest"]:
@@ -120,6 +112,14 @@ class Checkpoints:
                     f"{leaf.path} does not have the hash it was saved with"
                 )
         return _unflatten(found, body["structure"], template), body["progress"]
+
+    def _restore_arrays(
+        self, step: int, targets: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        restore = ocp.args.StandardRestore(targets)  # type: ignore[call-arg]
+        return self._manager.restore(
+            step, args=ocp.args.Composite(arrays=restore)
+        )["arrays"]
 
     def _set_aside(self, step: int, error: Exception) -> None:
         """Moves a damaged checkpoint out of the way: its step will be saved again."""
