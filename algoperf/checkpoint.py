@@ -62,9 +62,7 @@ class Checkpoints:
         )
         manifest = {"body": body, "digest": _text_digest(body)}
         arrays = {
-            _slot(i): leaf.array
-            for i, leaf in enumerate(described)
-            if leaf.stored
+            _slot(i): leaf.array for i, leaf in enumerate(described) if leaf.stored
         }
         items: dict[str, Any] = {"manifest": ocp.args.JsonSave(manifest)}  # type: ignore[call-arg]
         if arrays:  # Orbax refuses an empty tree
@@ -96,7 +94,9 @@ class Checkpoints:
             args=ocp.args.Composite(manifest=ocp.args.JsonRestore()),
         )["manifest"]
         if _text_digest(manifest["body"]) != manifest["digest"]:
-            raise DamagedCheckpoint("its manifest does not have the hash it was saved with")
+            raise DamagedCheckpoint(
+                "its manifest does not have the hash it was saved with"
+            )
         body = json.loads(manifest["body"])
         leaves = [Leaf.from_manifest(entry) for entry in body["leaves"]]
         targets = {
@@ -117,9 +117,9 @@ class Checkpoints:
         self, step: int, targets: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         restore = ocp.args.StandardRestore(targets)  # type: ignore[call-arg]
-        return self._manager.restore(
-            step, args=ocp.args.Composite(arrays=restore)
-        )["arrays"]
+        return self._manager.restore(step, args=ocp.args.Composite(arrays=restore))[
+            "arrays"
+        ]
 
     def _set_aside(self, step: int, error: Exception) -> None:
         """Moves a damaged checkpoint out of the way: its step will be saved again."""

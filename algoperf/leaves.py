@@ -155,7 +155,9 @@ def revive(leaf: Leaf, fresh: Any) -> Any:
 def _placement(value: jax.Array) -> Any:
     """Where an array is: its partition over our mesh, one device, or elsewhere."""
     sharding = value.sharding
-    if isinstance(sharding, NamedSharding) and sharding.mesh.axis_names == (BATCH_AXIS,):
+    if isinstance(sharding, NamedSharding) and sharding.mesh.axis_names == (
+        BATCH_AXIS,
+    ):
         return tuple(
             name if isinstance(name, str) or name is None else BATCH_AXIS
             for name in sharding.spec

@@ -87,9 +87,7 @@ def make_train_step(
     The first three are donated. Compiled for one trial, once.
     """
     options = {
-        name: getattr(point, name)
-        for name in ("dropout_rate",)
-        if hasattr(point, name)
+        name: getattr(point, name) for name in ("dropout_rate",) if hasattr(point, name)
     }
     label_smoothing = getattr(point, "label_smoothing", 0.0)
     grad_clip = getattr(point, "grad_clip", None)
@@ -116,7 +114,7 @@ def make_train_step(
         (loss, model_state), grads = jax.value_and_grad(mean_loss, has_aux=True)(
             params, model_state, batch, rng
         )
-        grad_norm = optax.global_norm(grads)
+        grad_norm = optax.tree.norm(grads)
         if grad_clip:
             factor = jnp.clip(grad_clip / (grad_norm + 1e-6), 0.0, 1.0)
             grads = jax.tree.map(lambda grad: grad * factor, grads)

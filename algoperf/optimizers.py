@@ -36,9 +36,7 @@ def warmup_linear(hyperparameters: Any, step_hint: int) -> optax.Schedule:
     return optax.join_schedules(
         [
             optax.linear_schedule(0.0, peak, warmup_steps),
-            optax.linear_schedule(
-                peak, peak * hyperparameters.end_factor, decay_steps
-            ),
+            optax.linear_schedule(peak, peak * hyperparameters.end_factor, decay_steps),
         ],
         [warmup_steps],
     )

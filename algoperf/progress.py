@@ -50,8 +50,7 @@ class Progress:
         validation = metrics[f"validation/{facts.metric}"]
         test = metrics.get(f"test/{facts.metric}", float("nan"))
         reached = (
-            facts.reached_validation(validation)
-            and seconds.submission <= max_runtime_s
+            facts.reached_validation(validation) and seconds.submission <= max_runtime_s
         )
         diverged = any(
             value != value

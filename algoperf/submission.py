@@ -211,5 +211,3 @@ def _without_unwanted_state(update_params: Callable[..., Any]) -> UpdateParamsFn
         return update_params(**arguments)
 
     return without_train_state
-
-

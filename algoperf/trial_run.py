@@ -210,7 +210,9 @@ class TrialRun:
             state=state,
             progress=progress,
             logger=logger,
-            profiler=Profiler(folder.path / "profile") if self.options.profile else None,
+            profiler=Profiler(folder.path / "profile")
+            if self.options.profile
+            else None,
             saved_step=progress.step if restored else None,
         )
 

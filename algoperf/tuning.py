@@ -116,9 +116,7 @@ def _check_dimension(path: Path, name: str, dimension: Any) -> None:
             )
     scaling = dimension.get("scaling", "linear")
     if scaling not in ("linear", "log"):
-        raise UserError(
-            f"{where}: scaling is {_shown(scaling)}; allowed: linear, log"
-        )
+        raise UserError(f"{where}: scaling is {_shown(scaling)}; allowed: linear, log")
     low, high = dimension["min"], dimension["max"]
     if low > high:
         raise UserError(f"{where}: min {low} is greater than max {high}; swap them")

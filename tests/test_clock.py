@@ -5,21 +5,9 @@ import time
 import jax
 import jax.numpy as jnp
 import pytest
+from fakes import FakeTime
 
 from algoperf.clock import Clock, Seconds
-
-
-class FakeTime:
-    """Time that passes only when a test says so."""
-
-    def __init__(self) -> None:
-        self.s = 100.0
-
-    def __call__(self) -> float:
-        return self.s
-
-    def passes(self, seconds: float) -> None:
-        self.s += seconds
 
 
 @pytest.fixture

@@ -17,9 +17,7 @@ USAGE = "algoperf list [--workloads] [--submissions] [--data_dir=DIR]"
 def main(argv: list[str]) -> int:
     """Prints what there is to run."""
     values = flags.FlagValues()
-    flags.DEFINE_boolean(
-        "workloads", False, "Only the workloads.", flag_values=values
-    )
+    flags.DEFINE_boolean("workloads", False, "Only the workloads.", flag_values=values)
     flags.DEFINE_boolean(
         "submissions", False, "Only the submissions.", flag_values=values
     )

@@ -123,4 +123,6 @@ def check(values: flags.FlagValues) -> None:
         )
     for name in ("workload", "submission_path"):
         if not values[name].value:
-            raise UserError(f"--{name} is missing; `algoperf list` shows what there is.")
+            raise UserError(
+                f"--{name} is missing; `algoperf list` shows what there is."
+            )

@@ -91,7 +91,9 @@ class Screen:
 
 def study_table(records: Sequence[dict[str, Any]]) -> str:
     """A table of the trials of one study, the fastest marked."""
-    times = [record["reached"]["submission_s"] for record in records if record["reached"]]
+    times = [
+        record["reached"]["submission_s"] for record in records if record["reached"]
+    ]
     best = min(times, default=None)
     lines = ["  trial  outcome                steps  best value  to target  point"]
     for record in records:

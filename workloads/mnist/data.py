@@ -47,9 +47,7 @@ def load_subset() -> Arrays:
         }
 
 
-def normalise(
-    raw: dict[str, np.ndarray], white: float = 1.0
-) -> dict[str, np.ndarray]:
+def normalise(raw: dict[str, np.ndarray], white: float = 1.0) -> dict[str, np.ndarray]:
     """Pixels 0 ... 255 to float32 [batch, 28, 28, 1], divided by `white` and scaled.
 
     AlgoPerf takes mean and deviation of pixels in [0, 1] but leaves the pixels

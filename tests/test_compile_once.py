@@ -1,0 +1,63 @@
+"""A train step is compiled once a trial, an evaluation once a shape."""
+
+import contextlib
+from pathlib import Path
+
+import jax
+import pytest
+from fakes import Quiet
+
+from algoperf.limits import Limits
+from algoperf.stop_request import StopRequest
+from algoperf.study import plan_study
+from algoperf.trial_run import RunOptions, TrialRun
+from algoperf.tuning import read_search_space, study_points
+from workloads.loading import load
+
+SUBMISSIONS = Path(__file__).parents[1] / "submissions"
+
+
+@contextlib.contextmanager
+def compiled_functions():
+    """The names of the functions that the backend compiles, as they come."""
+    names: list[str] = []
+
+    def note(event, duration, **details):
+        del duration
+        if event == "/jax/core/compile/backend_compile_duration":
+            names.append(details.get("fun_name", "?"))
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        yield names
+    finally:
+        jax.monitoring.unregister_event_duration_listener(note)
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [
+        ("external_tuning/adamw", "train_step"),
+        ("external_tuning/momentum", "train_step"),
+        ("self_tuning/nadamw", "train_step"),
+        ("template", "train_step"),
+    ],
+)
+@pytest.mark.parametrize("workload_name", ["digits", "mnist_mini"])
+def test_everything_is_compiled_once(tmp_path, name, step, workload_name):
+    workload = load(workload_name)
+    folder = SUBMISSIONS / name
+    space = folder / "tuning_search_space.json"
+    points = study_points(read_search_space(space), 1) if space.exists() else [None]
+    (plan,) = plan_study(tmp_path, workload.facts, 0, points, seed=0)
+    limits = Limits(max_runtime_s=60.0, max_steps=12, eval_every_steps=3)
+    options = RunOptions("external", limits, save_checkpoints=False)
+    run = TrialRun(plan, workload, folder, options, Quiet())
+    with compiled_functions() as names:
+        record = run.run(StopRequest())
+    assert record["outcome"] == "out of steps", record["error"]
+    # Three splits of one padded shape, five evaluations: one compilation.
+    assert sum("measure" in compiled for compiled in names) == 1
+    assert sum(step in compiled for compiled in names) == 1
+    # Nothing else is compiled again and again either.
+    assert len(names) == len(set(names)) or len(names) < 25, names
