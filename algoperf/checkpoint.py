@@ -189,7 +189,7 @@ def _digest(leaf: Leaf) -> str:
     digest = hashlib.blake2b(digest_size=16)
     digest.update(json.dumps(leaf.manifest(), sort_keys=True).encode())
     if leaf.array is not None:
-        digest.update(np.ascontiguousarray(leaf.array).reshape(-1).view(np.uint8))
+        digest.update(np.ascontiguousarray(leaf.array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

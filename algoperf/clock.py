@@ -44,11 +44,11 @@ class Clock:
 
     def __init__(
         self,
-        spent: Seconds = Seconds(),
+        spent: Seconds | None = None,
         now: Callable[[], float] = time.perf_counter,
         wait: Callable[[Any], Any] = jax.block_until_ready,
     ):
-        self._seconds = spent
+        self._seconds = spent or Seconds()
         self._now = now
         self._wait = wait
         self._account: Account | None = None
@@ -147,18 +147,18 @@ def _compile_listener(note: Callable[[float], None]) -> Iterator[None]:
     thread = threading.get_ident()
     spans: list[tuple[float, float]] = []
 
-    def on_event(event: str, duration: float, **kwargs: Any) -> None:
+    def on_event(event: str, duration_secs: float, **kwargs: Any) -> None:
         del kwargs
         if not event.startswith(_COMPILE_EVENTS) or threading.get_ident() != thread:
             return
         end = time.perf_counter()
-        start = end - duration
+        start = end - duration_secs
         inner = 0.0
         while spans and spans[-1][0] >= start:
             inner += spans[-1][1] - spans[-1][0]
             spans.pop()
         spans.append((start, end))
-        note(duration - inner)
+        note(duration_secs - inner)
 
     jax.monitoring.register_event_duration_secs_listener(on_event)
     try:

@@ -74,7 +74,7 @@ def describe(path: str, value: Any) -> Leaf:
     """Takes a leaf apart; arrays are copied, so that their memory may be reused."""
     if isinstance(value, jax.Array):
         kind, note, data = "jax", "", value
-        if jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+        if jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
             kind, note = "key", str(jax.random.key_impl(value))
             data = jax.random.key_data(value)
         array = np.array(data, copy=True)

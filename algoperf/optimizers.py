@@ -64,18 +64,18 @@ def scale_by_nadam(b1: float, b2: float, eps: float) -> optax.GradientTransforma
             jnp.zeros((), jnp.int32), zeros, jax.tree.map(jnp.zeros_like, params)
         )
 
-    def update(grads, state, params=None):
+    def update(updates, state, params=None):
         del params
         count = state.count + 1
-        mu = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, grads)
-        nu = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, state.nu, grads)
+        mu = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, updates)
+        nu = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g**2, state.nu, updates)
         correct_mu, correct_nu = 1 - b1**count, 1 - b2**count
 
         def direction(m, v, g):
             numerator = (b1 * m + (1 - b1) * g) / correct_mu
             return numerator / (jnp.sqrt(v / correct_nu) + eps)
 
-        return jax.tree.map(direction, mu, nu, grads), NadamState(count, mu, nu)
+        return jax.tree.map(direction, mu, nu, updates), NadamState(count, mu, nu)
 
     return optax.GradientTransformation(init, update)
 

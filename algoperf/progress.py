@@ -1,6 +1,6 @@
 """How far a trial is, and what it has measured; plain values that JSON holds."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from algoperf.clock import Seconds
@@ -21,7 +21,7 @@ class Progress:
     batches: int = 0  # taken from the training data
     eval_rows: int = 0  # written to each CSV file when this was saved
     measurement_rows: int = 0
-    seconds: Seconds = Seconds()
+    seconds: Seconds = field(default_factory=Seconds)
     last_eval_submission_s: float = 0.0
     eval_results: tuple[tuple[int, dict[str, float]], ...] = ()
     validation_goal_reached: bool = False

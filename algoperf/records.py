@@ -11,7 +11,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -124,7 +124,7 @@ class CsvLog:
 
 
 def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
-    """Header and complete rows of a CSV file; a row cut short by a crash is left out."""
+    """Header and complete rows; a row that a crash cut short is left out."""
     if not path.exists():
         return [], []
     text = path.read_text(errors="replace")

@@ -86,7 +86,8 @@ EvalResults = list[tuple[int, dict[str, float]]]
 class Workload(Protocol):
     """What a submission may use of a workload (`algoperf.workload.Workload`)."""
 
-    metrics_logger: Any
+    @property
+    def metrics_logger(self) -> Any: ...
 
     @property
     def step_hint(self) -> int: ...

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-
 from algoperf.facts import Facts, UserError
 from algoperf.spec import (
     DataSelectionFn,
@@ -110,8 +109,8 @@ def global_batch_size(submission: Submission, facts: Facts, devices: int) -> int
             continue
     if isinstance(size, bool) or not hasattr(size, "__index__") or int(size) < 1:
         raise UserError(
-            f"get_batch_size({facts.name!r}) of {submission.path} gave {size!r}; it has "
-            "to be a positive whole number"
+            f"get_batch_size({facts.name!r}) of {submission.path} gave {size!r}; it "
+            "has to be a positive whole number"
         )
     size = int(size)
     if size % devices:

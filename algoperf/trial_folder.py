@@ -24,7 +24,7 @@ class TrialFolder:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(path / ".lock", "w")
+            self._lock = open(path / ".lock", "w")  # noqa: SIM115 (held until close)
         except OSError as error:
             raise cannot_write(path, error) from error
         try:

@@ -23,7 +23,14 @@ from algoperf.progress import Progress
 from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan
 from algoperf.submission import Submission, global_batch_size, load_submission
-from algoperf.trial import Observer, TrainState, Trial, submission_code
+from algoperf.trial import (
+    Observer,
+    SubmissionFailed,
+    TrainState,
+    Trial,
+    failed,
+    submission_code,
+)
 from algoperf.trial_folder import TrialFolder, differences
 from algoperf.workload import Workload
 

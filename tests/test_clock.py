@@ -15,7 +15,7 @@ def now() -> FakeTime:
     return FakeTime()
 
 
-def fake_clock(now: FakeTime, device_s: float = 0.0, spent=Seconds()) -> Clock:
+def fake_clock(now: FakeTime, device_s: float = 0.0, spent=None) -> Clock:
     """A clock for which waiting for the device takes `device_s`."""
     return Clock(spent, now=now, wait=lambda tree: now.passes(device_s))
 
@@ -103,11 +103,16 @@ def test_submission_seconds_stand_while_paused(now):
 
 def test_time_is_charged_when_the_submission_raises(now):
     clock = fake_clock(now)
-    with pytest.raises(RuntimeError, match="mine"), clock.running():
-        now.passes(2.0)
-        with clock.paused(wait_for=None):
-            now.passes(4.0)
-            raise RuntimeError("mine")
+
+    def train():
+        with clock.running():
+            now.passes(2.0)
+            with clock.paused(wait_for=None):
+                now.passes(4.0)
+                raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        train()
     assert clock.read() == Seconds(submission=2.0, evaluation=4.0)
 
 

@@ -235,11 +235,14 @@ def test_an_exception_ends_the_trial_with_its_traceback(start):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda p: {**p, "output": jax.tree.map(jnp.transpose, p["output"])}, r"kernel.*\(10, 128\)"),
+        (
+            lambda p: {**p, "output": jax.tree.map(jnp.transpose, p["output"])},
+            r"kernel.*\(10, 128\)",
+        ),
         (lambda p: {k: v for k, v in p.items() if k != "output"}, "missing"),
         (lambda p: {**p, "extra": jnp.ones(3)}, "no such parameter"),
     ],
-)  # fmt: skip
+)
 def test_parameters_of_another_shape_are_refused(start, change, text):
     def update(arguments):
         return None, change(arguments["current_param_container"]), None

@@ -74,8 +74,8 @@ class Screen:
                 left_s = min(left_s, (limits.max_steps - progress.step) / rate)
         return (
             f"{self._title} | {steps} | {self._latest} | "
-            f"{submission_s:.1f} of {limits.max_runtime_s:,g} s | {rate:,.0f} steps/s | "
-            f"ends within {_duration(left_s)}"
+            f"{submission_s:.1f} of {limits.max_runtime_s:,g} s | "
+            f"{rate:,.0f} steps/s | ends within {_duration(left_s)}"
         )
 
     def _draw(self, line: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from algoperf import losses
 from algoperf.data import ArraySource, permutation
-from algoperf.facts import Facts
+from algoperf.facts import Facts, Split
 from algoperf.metrics import CLASSIFICATION
 from algoperf.spec import Batch
 from algoperf.workload import ForwardOptions, Workload
@@ -52,15 +52,16 @@ def feed_images(apply: Callable[..., Any], batch: Batch, options: ForwardOptions
 
 
 def load_digits(
-    examples: Mapping[str, int],
+    examples: Mapping[Split, int],
 ) -> dict[str, dict[str, np.ndarray]]:
     """The 1,797 images in disjoint train, validation and test sets."""
     file = importlib.resources.files("workloads.digits") / "digits.npz"
     with file.open("rb") as stream, np.load(stream) as arrays:
         images, labels = arrays["images"], arrays["labels"]
     order = permutation(len(images), SPLIT_SEED, 0)
+    parts: tuple[Split, ...] = ("train", "validation", "test")
     splits, start = {}, 0
-    for split in ("train", "validation", "test"):
+    for split in parts:
         rows = order[start : start + examples[split]]
         splits[split] = {"inputs": images[rows], "targets": labels[rows]}
         start += examples[split]

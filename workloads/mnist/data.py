@@ -4,6 +4,7 @@ import gzip
 import importlib.resources
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -109,7 +110,7 @@ def _read_tfds(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarra
     parts = []
     for split, count in (("train", 60_000), ("test", 10_000)):
         try:
-            source = tfds.data_source(
+            source: Any = tfds.data_source(
                 "mnist:3.0.1", split=split, data_dir=folder.parent
             )
             # Many records in one call: ten times faster than one by one.

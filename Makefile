@@ -1,0 +1,51 @@
+# Every target makes .venv and installs what it needs, once; later calls are quick.
+#   make demo              train three submissions on real data, show a leaderboard
+#   make test              the test suite          make test-slow   what takes minutes
+#   make lint              format, lint and types  make bench       the recorded figures
+# PYTHON=python3.12 chooses the interpreter, EXTRAS=dev,cuda13 more packages.
+
+PYTHON ?= python3
+EXTRAS ?= dev
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed-$(EXTRAS)
+DEMO := demo
+DEMO_WORKLOADS := digits,mnist_mini
+RUN := $(BIN)/algoperf run --workload=$(DEMO_WORKLOADS) --experiment_dir=$(DEMO) --rng_seed=2026 --num_studies=3
+
+.PHONY: demo test test-slow lint format bench clean
+
+demo: $(INSTALLED)
+	$(RUN) --submission_path=adamw --num_tuning_trials=3
+	$(RUN) --submission_path=momentum --num_tuning_trials=3
+	$(RUN) --submission_path=nadamw
+	$(BIN)/algoperf score --submission_directory=$(DEMO) --rules=mini --workloads=$(DEMO_WORKLOADS) --output_dir=$(DEMO)_scores
+
+test: $(INSTALLED)
+	$(BIN)/pytest
+
+test-slow: $(INSTALLED)
+	$(BIN)/pytest -m slow
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED)
+	$(BIN)/python benchmarks/loop_overhead.py
+	$(BIN)/python benchmarks/command_line.py
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(DEMO) $(DEMO)_scores .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
