@@ -44,6 +44,8 @@ class Observer(Protocol):
 
     def message(self, text: str) -> None: ...
 
+    def ended(self, record: dict[str, Any]) -> None: ...
+
 
 class SubmissionFailed(Exception):
     """A submission function raised; the cause is what it raised."""

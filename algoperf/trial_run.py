@@ -75,7 +75,10 @@ class TrialRun:
             settings = self._settings(submission)
             earlier = self._earlier_record(folder, settings)
             if earlier.get("outcome") is not None:
-                self.observer.message(f"already done: {earlier['outcome']}")
+                self.observer.message(
+                    f"already done: {earlier['outcome']} after "
+                    f"{earlier['steps']:,} steps"
+                )
                 return earlier
             record = self._new_record(submission, settings, earlier)
             folder.write_trial(record)
@@ -84,6 +87,7 @@ class TrialRun:
             if progress.outcome is not None:
                 record["ended_at"] = _now()
                 folder.append_end(progress)
+                self.observer.ended(record)
             folder.write_trial(record)
             return record
 

@@ -28,3 +28,6 @@ class Quiet:
 
     def message(self, text):
         self.messages.append(text)
+
+    def ended(self, record):
+        pass

@@ -1,15 +1,11 @@
 """What a user gets wrong gives one message, exit code 2, and loses nothing."""
 
 import json
-import resource
-import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import command, environment
 
 from algoperf.cli.main import main
-from workloads import catalog
 
 ADAMW = ("--workload=digits", "--submission_path=adamw")
 SMALL = ("--max_global_steps=4", "--eval_every_steps=2", "--rng_seed=3")
@@ -267,15 +263,3 @@ def test_a_damaged_data_file_is_named(refused, content):
     message = refused(*flags, *SMALL)
     assert f"data/mnist/{MNIST_FILES[0]}" in message
     assert "fetch it again" in message
-
-
-# Experiment folders.
-
-
-@pytest.mark.parametrize("below", ["a_file", "a_file/deeper"])
-def test_an_experiment_folder_that_cannot_be_made_is_named(refused, below):
-    Path("a_file").write_text("precious")
-    message = refused(*ADAMW, f"--experiment_dir={below}", *SMALL)
-    assert f"cannot write to {below}" in message
-    assert "--experiment_dir" in message
-    assert Path("a_file").read_text() == "precious"

@@ -109,7 +109,6 @@ def _run_study(
         records.append(record)
         if stop.signal_number is not None:
             return records
-        screen.finished(record)
     study = plans[0].study
     print(f"\n{request.experiment.name} {workload.facts.name} study {study}:")
     print(study_table(records) + "\n", flush=True)

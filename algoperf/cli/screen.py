@@ -53,7 +53,7 @@ class Screen:
         self._clear()
         print(f"{self._title}: {text}", file=self._stream, flush=True)
 
-    def finished(self, record: dict[str, Any]) -> None:
+    def ended(self, record: dict[str, Any]) -> None:
         """The summary of a trial that ended now."""
         seconds = record["seconds"]
         self.message(

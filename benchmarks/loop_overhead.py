@@ -1,0 +1,148 @@
+"""The harness's train loop against a bare `jax.jit` loop over the same step.
+
+Both run the same submission (adamw), model and batches, in turns, in one process; the
+median over rounds of the paired ratio is printed. `digits` has the shortest step
+there is, so it shows the loop's own microseconds; a wider model has steps of about
+10 ms.
+
+  python benchmarks/loop_overhead.py
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+
+from algoperf.cli.bundled import find_submission, search_space_beside
+from algoperf.clock import Clock
+from algoperf.data import PlacedBatches
+from algoperf.limits import Limits
+from algoperf.metrics_logger import MetricsLogger
+from algoperf.progress import Progress
+from algoperf.stop_request import StopRequest
+from algoperf.submission import load_submission
+from algoperf.trial import TrainState, Trial
+from algoperf.trial_folder import TrialFolder
+from algoperf.tuning import read_search_space, study_points
+from algoperf.workload import Workload
+from workloads import catalog
+from workloads.digits.workload import build
+
+ROUNDS = 11
+WARMUP_STEPS = 50
+
+
+class Silent:
+    """Shows nothing."""
+
+    def stepped(self, progress, submission_s):
+        pass
+
+    def evaluated(self, progress):
+        pass
+
+    def message(self, text):
+        print(text)
+
+
+def state_of(workload: Workload, submission, point) -> TrainState:
+    params, model_state = workload.init_model_fn(jax.random.PRNGKey(0))
+    optimizer_state = submission.init_optimizer_state(
+        workload, params, model_state, point, jax.random.PRNGKey(1)
+    )
+    return TrainState(params, model_state, optimizer_state)
+
+
+def bare_loop(workload: Workload, submission, point) -> Callable[[int], float]:
+    """Runs n steps of the submission's jitted step; returns the seconds."""
+    batches = PlacedBatches(workload.data.batches("train", 64, 0))
+    params, model_state, (state, train_step) = state_of(workload, submission, point)
+    key = jax.random.PRNGKey(2)
+
+    def run(steps: int) -> float:
+        nonlocal params, model_state, state
+        start = time.perf_counter()
+        for _ in range(steps):
+            params, model_state, state, _ = train_step(
+                params, model_state, state, next(batches), key
+            )
+        jax.block_until_ready(params)
+        return time.perf_counter() - start
+
+    return run
+
+
+def harness_loop(
+    workload: Workload, submission, point, folder: TrialFolder
+) -> Callable[[int], float]:
+    """Runs n more steps of a trial, without evaluations; returns the seconds."""
+    workload.attach_metrics_logger(MetricsLogger(folder.measurements))
+    trial = Trial(
+        workload=workload,
+        submission=submission,
+        hyperparameters=point,
+        limits=Limits(1e9),
+        folder=folder,
+        observer=Silent(),
+        checkpoints=None,
+        clock=Clock(),
+        batches=PlacedBatches(workload.data.batches("train", 64, 0)),
+        step_key=jax.random.PRNGKey(2),
+        state=state_of(workload, submission, point),
+        progress=Progress(),
+        logger=workload.metrics_logger,
+    )
+
+    def run(steps: int) -> float:
+        trial.progress = replace(trial.progress, outcome=None)
+        trial.limits = Limits(1e9, trial.progress.step + steps, skip_evals=True)
+        start = time.perf_counter()
+        trial.run(StopRequest())
+        return time.perf_counter() - start
+
+    return run
+
+
+def compare(title: str, workload: Workload, steps: int, folder: Path) -> None:
+    path = find_submission("adamw")
+    space = search_space_beside(path)
+    assert space is not None
+    (point,) = study_points(read_search_space(space), 1)
+    submission = load_submission(path)
+    trial_folder = TrialFolder(folder)
+    bare = bare_loop(workload, submission, point)
+    harness = harness_loop(workload, submission, point, trial_folder)
+    bare(WARMUP_STEPS)
+    harness(WARMUP_STEPS)
+    pairs = []
+    for i in range(ROUNDS):
+        # Who goes first alternates, so that drift of the machine hits both.
+        order = (bare, harness) if i % 2 else (harness, bare)
+        times = {loop: loop(steps) / steps for loop in order}
+        pairs.append((times[bare], times[harness]))
+    trial_folder.close()
+    bare_s = statistics.median(b for b, _ in pairs)
+    harness_s = statistics.median(h for _, h in pairs)
+    ratio = statistics.median(h / b for b, h in pairs)
+    extra_us = statistics.median(h - b for b, h in pairs) * 1e6
+    print(
+        f"{title}: bare {bare_s * 1e6:9.1f} us/step, harness {harness_s * 1e6:9.1f} "
+        f"us/step, ratio {ratio:.3f}, difference {extra_us:+.0f} us"
+    )
+
+
+def main() -> None:
+    digits = catalog.get("digits")
+    wide = replace(digits, model={"hidden": (1536, 1536)})
+    with tempfile.TemporaryDirectory() as folder:
+        print(f"{ROUNDS} rounds on {jax.devices()[0].device_kind}")
+        compare("digits       ", build(digits), 2000, Path(folder) / "digits")
+        compare("about 10 ms  ", build(wide), 100, Path(folder) / "wide")
+
+
+if __name__ == "__main__":
+    main()

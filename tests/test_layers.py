@@ -1,0 +1,200 @@
+"""Imports go one way: down a declared order, and never by surprise."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Lowest first. A module imports modules of layers below its own, never of its own.
+LAYERS = [
+    ["algoperf", "facts", "stop_request"],
+    ["records", "spec"],
+    ["jax_sharding_utils", "random_utils", "halton", "losses", "layers"],
+    ["clock", "metrics", "data", "param_types", "leaves", "tuning"],
+    ["jax_utils", "optimizers", "optax_submission", "submission"],
+    ["evaluate"],
+    ["workload"],
+    ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
+    ["limits", "trial_folder"],
+    ["trial"],
+    ["study"],
+    ["trial_run"],
+]
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
+
+MAY_IMPORT_FLAX = {
+    "algoperf.layers",
+    "algoperf.param_types",
+    "algoperf.workload",
+}
+SCORING_MAY_IMPORT = {
+    "numpy",
+    "absl",
+    "scoring",
+    "algoperf.facts",
+    "algoperf.records",
+    "algoperf.cli.flag_parsing",
+    "workloads.catalog",
+}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {
+    module_name(path): path
+    for folder in ("algoperf", "workloads", "scoring")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+}
+HARNESS = [
+    name
+    for name in MODULES
+    if name.split(".")[0] == "algoperf"
+    and not name.startswith("algoperf.cli")
+    and name != "algoperf.__main__"  # only calls the command line
+]
+SCORING = [name for name in MODULES if name.split(".")[0] == "scoring"]
+
+
+def imports(name: str) -> set[str]:
+    """Modules that a module imports anywhere but in `if TYPE_CHECKING:`."""
+    found: set[str] = set()
+    for node in running_code(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name}: relative import, line {node.lineno}"
+            assert node.module
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in MODULES else node.module)
+    return found
+
+
+def running_code(node: ast.AST) -> Iterator[ast.AST]:
+    yield node
+    for child in ast.iter_child_nodes(node):
+        only_types = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(
+            child.test
+        )
+        if not only_types:
+            yield from running_code(child)
+
+
+def packages(name: str) -> set[str]:
+    return {module.split(".")[0] for module in imports(name)}
+
+
+def test_every_module_has_a_layer():
+    short = {name.removeprefix("algoperf.") for name in HARNESS}
+    assert short == set(LAYER)
+
+
+@pytest.mark.parametrize("name", HARNESS)
+def test_the_harness_imports_from_lower_layers_only(name):
+    own = LAYER[name.removeprefix("algoperf.")]
+    for module in imports(name):
+        if module.split(".")[0] == "algoperf":
+            assert not module.startswith("algoperf.cli"), module
+            assert LAYER[module.removeprefix("algoperf.")] < own, module
+
+
+@pytest.mark.parametrize("name", HARNESS)
+def test_the_harness_knows_no_workload_submission_or_scoring(name):
+    assert not packages(name) & {"workloads", "submissions", "scoring", "tests"}
+
+
+def test_facts_need_the_standard_library_alone():
+    for name in ("algoperf.facts", "algoperf.records", "algoperf.stop_request"):
+        assert packages(name) <= sys.stdlib_module_names
+    for name in ("workloads.catalog", "workloads.files"):
+        assert packages(name) <= sys.stdlib_module_names | {"algoperf"}
+        assert {m for m in imports(name) if m.startswith("algoperf")} == {
+            "algoperf.facts"
+        }
+
+
+@pytest.mark.parametrize("name", SCORING)
+def test_scoring_imports_facts_records_and_the_catalog(name):
+    for module in imports(name):
+        package = module.split(".")[0]
+        assert (
+            package in sys.stdlib_module_names
+            or package in SCORING_MAY_IMPORT
+            or module in SCORING_MAY_IMPORT
+        ), module
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_flax_stays_in_models_and_three_modules(name):
+    of_a_workload = name.startswith("workloads.") and name.count(".") == 2
+    if "flax" in packages(name):
+        assert of_a_workload or name in MAY_IMPORT_FLAX
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_imports_tensorflow(name):
+    assert "tensorflow" not in packages(name)
+
+
+def python(code: str) -> str:
+    """Runs code in a process of its own; returns what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+HEAVY = "{'jax', 'flax', 'optax', 'orbax', 'grain', 'tensorflow_datasets'}"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from algoperf.cli.main import main; main(['--help'])",
+        "from algoperf.cli.main import main; main(['--version'])",
+        "from algoperf.cli.main import main; main(['list'])",
+        "from algoperf.cli.main import main; main(['run', '--help'])",
+        "from algoperf.cli.main import main; main(['score', '--help'])",
+        "import scoring.cli",
+        "import workloads.catalog",
+    ],
+)
+def test_what_should_be_quick_does_not_import_jax(code):
+    output = python(f"{code}\nimport sys; print('heavy:', {HEAVY} & set(sys.modules))")
+    assert output.splitlines()[-1] == "heavy: set()"
+
+
+def test_importing_everything_does_nothing(tmp_path):
+    names = [name for name in MODULES if name != "algoperf.__main__"]
+    python(
+        f"""
+import importlib, os, sys
+os.chdir({str(tmp_path)!r})
+for name in {names}:
+    importlib.import_module(name)
+
+import jax
+assert not jax._src.xla_bridge.backends_are_initialized(), "a device was touched"
+
+from absl import flags
+ours = ("algoperf", "workloads", "scoring")
+defined = [m for m in flags.FLAGS.flags_by_module_dict() if m.split(".")[0] in ours]
+assert not defined, f"global flags of {{defined}}"
+
+assert not os.listdir(), "files were written"
+assert "tensorflow" not in sys.modules
+"""
+    )
+
+
+def test_importing_the_main_module_runs_nothing():
+    assert python("import algoperf.__main__; print('imported')") == "imported\n"
