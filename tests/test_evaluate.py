@@ -20,6 +20,11 @@ def workload(request) -> Workload:
     return load(request.param)
 
 
+@pytest.fixture(scope="module")
+def initial(workload) -> tuple[Any, Any]:
+    return workload.init_model_fn(KEY)
+
+
 def dense(x: np.ndarray, layer: dict[str, Any]) -> np.ndarray:
     return x @ np.asarray(layer["kernel"], np.float64) + np.asarray(layer["bias"])
 
@@ -32,8 +37,8 @@ def logits_by_hand(params: Any, images: np.ndarray) -> np.ndarray:
     return dense(1 / (1 + np.exp(-dense(x, params["Dense_0"]))), params["Dense_1"])
 
 
-def test_an_evaluation_gives_what_numpy_computes(workload):
-    params, state = workload.init_model_fn(KEY)
+def test_an_evaluation_gives_what_numpy_computes(workload, initial):
+    params, state = initial
     values = evaluate(workload, params, state, KEY)
     for split, prefix in (("eval_train", "train"), ("test", "test")):
         size = workload.facts.examples[split]
@@ -46,8 +51,8 @@ def test_an_evaluation_gives_what_numpy_computes(workload):
         assert values[f"{prefix}/loss"] == pytest.approx(losses.mean(), rel=1e-4)
 
 
-def test_an_evaluation_has_algoperfs_keys(workload):
-    values = evaluate(workload, *workload.init_model_fn(KEY), KEY)
+def test_an_evaluation_has_algoperfs_keys(workload, initial):
+    values = evaluate(workload, *initial, KEY)
     assert set(values) == {
         f"{prefix}/{name}"
         for prefix in ("train", "validation", "test")
@@ -57,9 +62,8 @@ def test_an_evaluation_has_algoperfs_keys(workload):
     assert all(math.isfinite(value) for value in values.values())
 
 
-def test_an_odd_batch_size_is_rounded_up_to_the_devices(workload):
+def test_an_odd_batch_size_is_rounded_up_to_the_devices(workload, initial):
     assert jax.device_count() == 2
-    params, state = workload.init_model_fn(KEY)
     sizes = []
     batches = workload.data.batches
 
@@ -68,14 +72,14 @@ def test_an_odd_batch_size_is_rounded_up_to_the_devices(workload):
         return batches(split, batch_size, seed, position)
 
     source: Any = type("Source", (), {"batches": staticmethod(noted)})
-    evaluate(replace(workload, data=source), params, state, KEY, 101)
+    evaluate(replace(workload, data=source), *initial, KEY, 101)
     assert sizes == [102, 102, 102]
 
 
-def test_a_workload_without_a_test_set_has_no_test_metrics(workload):
+def test_a_workload_without_a_test_set_has_no_test_metrics(workload, initial):
     examples = {**workload.facts.examples, "test": 0}
     facts = replace(workload.facts, examples=examples)
     without = replace(workload, facts=facts)
-    values = evaluate(without, *workload.init_model_fn(KEY), KEY)
+    values = evaluate(without, *initial, KEY)
     assert not any(name.startswith("test/") for name in values)
     assert "validation/accuracy" in values
