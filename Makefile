@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed-$(EXTRAS)
 DEMO := demo
 DEMO_WORKLOADS := digits,mnist_mini
-RUN := $(BIN)/algoperf run --workload=$(DEMO_WORKLOADS) --experiment_dir=$(DEMO) --rng_seed=2026 --num_studies=3
+RUN := $(BIN)/algoperf run --workload=$(DEMO_WORKLOADS) --experiment_dir=$(DEMO) --rng_seed=2026 --num_studies=2
 
 .PHONY: demo test test-slow lint format bench clean
 
@@ -19,7 +19,7 @@ demo: $(INSTALLED)
 	$(RUN) --submission_path=adamw --num_tuning_trials=3
 	$(RUN) --submission_path=momentum --num_tuning_trials=3
 	$(RUN) --submission_path=nadamw
-	$(BIN)/algoperf score --submission_directory=$(DEMO) --rules=mini --workloads=$(DEMO_WORKLOADS) --output_dir=$(DEMO)_scores
+	$(BIN)/algoperf score --submission_directory=$(DEMO) --rules=mini --workloads=$(DEMO_WORKLOADS) --studies=2 --output_dir=$(DEMO)_scores
 
 test: $(INSTALLED)
 	$(BIN)/pytest

@@ -115,25 +115,30 @@ def test_an_idx_file_is_read_as_it_was_written(tmp_path, shape, zipped):
 
 
 GOOD = mnist_files.idx(np.arange(12, dtype=np.uint8).reshape(3, 4))
-ZIPPED = gzip.compress(GOOD)
+ZIPPED = gzip.compress(GOOD, mtime=0)
+DAMAGED = {
+    "empty": (b"", "is not an idx file of bytes: it begins with nothing"),
+    "web page": (b"<html><body>", "it begins with 3c 68 74 6d, not with 00 00 08"),
+    "floats": (
+        b"\x00\x00\x0d" + GOOD[3:],
+        "begins with 00 00 0d 02, not with 00 00 08",
+    ),
+    "three bytes": (GOOD[:3], "it begins with 00 00 08"),
+    "too short": (GOOD[:-1], "has 11 values, but its header says 3 x 4"),
+    "too long": (GOOD + b"\x00", "has 13 values, but its header says 3 x 4"),
+    "zip cut": (ZIPPED[:-12], "cannot be read: "),
+    "zip cut in its header": (ZIPPED[:5], "cannot be read: "),
+    "zip with a wrong checksum": (ZIPPED[:-8] + bytes(8), "cannot be read: "),
+    "zip with wrong bytes": (
+        ZIPPED[:12] + b"\xff\xff" + ZIPPED[14:],
+        "cannot be read: ",
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b"", "is not an idx file of bytes: it begins with nothing"),
-        (b"<html><body>", "it begins with 3c 68 74 6d, not with 00 00 08"),
-        (b"\x00\x00\x0d" + GOOD[3:], "it begins with 00 00 0d 02, not with 00 00 08"),
-        (GOOD[:3], "it begins with 00 00 08"),
-        (GOOD[:-1], "has 11 values, but its header says 3 x 4"),
-        (GOOD + b"\x00", "has 13 values, but its header says 3 x 4"),
-        (ZIPPED[:-12], "cannot be read: "),
-        (ZIPPED[:5], "cannot be read: "),
-        (ZIPPED[:-8] + bytes(8), "cannot be read: "),
-        (ZIPPED[:12] + b"\xff\xff" + ZIPPED[14:], "cannot be read: "),
-    ],
-)
-def test_a_damaged_idx_file_is_reported(tmp_path, content, expected):
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_idx_file_is_reported(tmp_path, damage):
+    content, expected = DAMAGED[damage]
     path = tmp_path / TRAIN_IMAGES
     path.write_bytes(content)
     with pytest.raises(UserError) as info:

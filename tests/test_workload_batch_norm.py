@@ -160,6 +160,12 @@ def test_an_evaluation_uses_running_averages_and_keeps_them(forward, update):
     assert_unchanged(new_state)
 
 
+def test_an_evaluation_keeps_the_state_even_when_it_uses_the_batch(forward):
+    outputs, new_state = forward(EVAL, True, use_running_average_bn=False)
+    assert_close(outputs, by_batch())
+    assert_unchanged(new_state)
+
+
 def test_statistics_are_over_the_global_batch_and_not_over_each_device(workload):
     # The halves differ, so statistics per device would give another answer.
     first, second = np.split(INPUTS, 2)
