@@ -23,8 +23,8 @@ class DataFiles:
     """The files a workload reads, as alternatives that each are enough.
 
     `folder` is the name below --data_dir; every alternative lists glob patterns
-    relative to it, all of which have to match. An empty `alternatives` means
-    that the data comes with the package.
+    relative to it, all of which have to match (`a|b`: one of the two). An empty
+    `alternatives` means that the data comes with the package.
     """
 
     summary: str
@@ -54,11 +54,11 @@ class Facts:
     loss: str
     batch_size: int
     eval_batch_size: int
-    examples: Mapping[Split, int]
+    examples: Mapping[Split, int] = field(hash=False)
     data: DataFiles
     eval_period_s: float | None = None
     eval_period_steps: int | None = None
-    model: Mapping[str, Any] = field(default_factory=dict)
+    model: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if (self.eval_period_s is None) == (self.eval_period_steps is None):

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from algoperf.facts import UserError
+
 _SKIPPED = 100
 _LARGEST_PRIME = 991
 
@@ -64,8 +66,9 @@ def _bases(dimensions: int) -> list[int]:
         if all(n % factor for factor in range(3, math.isqrt(n) + 1, 2))
     ]
     if dimensions > len(primes):
-        raise ValueError(
-            f"a search space may have {len(primes)} names at most, not {dimensions}"
+        raise UserError(
+            f"a search space may have {len(primes)} names at most, not {dimensions}: "
+            "give those with a single feasible point a default in the submission"
         )
     return primes[len(primes) - dimensions :]
 

@@ -38,13 +38,15 @@ class Dropout(nn.Module):
         rate = self.rate if rate is None else rate
         if rate is None:
             raise ValueError("Dropout has no rate: give it to Dropout() or to the call")
-        keep = 1.0 - jnp.asarray(rate, inputs.dtype)
-        shape = [
-            1 if axis in self.broadcast_dims else size
-            for axis, size in enumerate(inputs.shape)
-        ]
+        # In float32 whatever the inputs are: bfloat16 rounds a small rate away.
+        keep = 1.0 - jnp.asarray(rate, jnp.float32)
+        shape = list(inputs.shape)
+        for axis in self.broadcast_dims:
+            shape[axis] = 1
         key = self.make_rng(self.rng_collection) if rng is None else rng
         mask = jnp.broadcast_to(jax.random.bernoulli(key, keep, shape), inputs.shape)
         # At rate 1 nothing is kept; dividing by `keep` there would make NaN gradients.
         scale = jnp.where(keep > 0, 1.0 / jnp.where(keep > 0, keep, 1.0), 0.0)
-        return jnp.where(mask, inputs * scale, jnp.zeros_like(inputs))
+        return jnp.where(
+            mask, inputs * scale.astype(inputs.dtype), jnp.zeros_like(inputs)
+        )

@@ -40,6 +40,9 @@ def softmax_cross_entropy(
       label_smoothing: share spread evenly over all classes; may be traced.
     """
     classes = logits.shape[-1]
+    if mask is not None:
+        # Masking the loss alone would let NaN in padding into the gradient.
+        logits = jnp.where(mask[..., None] > 0, logits, 0.0)
     if labels.ndim < logits.ndim:
         labels = jax.nn.one_hot(labels, classes, dtype=logits.dtype)
     smoothed = (1.0 - label_smoothing) * labels + label_smoothing / classes

@@ -59,7 +59,8 @@ def param_types(
         return next_call(*args, **kwargs)
 
     with nn.intercept_methods(note_class):
-        params = jax.eval_shape(init)["params"]
+        # A new function every time: of one that it knows JAX would not run the code.
+        params = jax.eval_shape(lambda: init())["params"]
     return jax.tree_util.tree_map_with_path(
         lambda path, _: _leaf_type(tuple(key.key for key in path), owners), params
     )
@@ -72,10 +73,11 @@ def _leaf_type(
     module_path = tuple(module_path)
     parent = owners.get(module_path[:-1]) if module_path else None
     if parent is not None and _is_attention(parent):
-        if leaf == "bias":
+        projection = _ATTENTION.get(module_path[-1])
+        if projection is not None and leaf == "bias":
             return ParameterType.ATTENTION_BIAS
-        if leaf == "kernel" and module_path[-1] in _ATTENTION:
-            return _ATTENTION[module_path[-1]]
+        if projection is not None and leaf == "kernel":
+            return projection
     owner = owners.get(module_path)
     types = _types_of(owner)
     return types.get(leaf, _PLAIN.get(leaf, ParameterType.WEIGHT))

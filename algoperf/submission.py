@@ -1,11 +1,14 @@
 """Loads a submission: all probing of what it defines happens once, here."""
 
 import hashlib
+import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -17,6 +20,9 @@ from algoperf.spec import (
     PrepareForEvalFn,
     UpdateParamsFn,
 )
+
+_PACKAGE = "algoperf_submission_"
+_OURS = ("algoperf", "workloads", "scoring")
 
 REQUIRED = ("get_batch_size", "init_optimizer_state", "update_params")
 
@@ -132,21 +138,28 @@ def where_raised(error: BaseException, folder: Path) -> str:
 
 def _import(file: Path) -> tuple[ModuleType, list[Path]]:
     """Executes the file within a package made for its folder: (module, its helpers)."""
+    if file.suffix != ".py":
+        raise UserError(f"{file} is not a Python file: a submission ends in .py")
+    _forget_earlier_submissions()
     folder = file.parent
     digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    package_name = f"algoperf_submission_{digest}"
-    package = _fresh_package(package_name, folder)
+    package = ModuleType(f"{_PACKAGE}{digest}")
+    package.__path__ = [str(folder)]
     before = set(sys.modules)
-    spec = importlib.util.spec_from_file_location(f"{package_name}.{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise UserError(f"{file} is not a Python file: a submission ends in .py")
+    package.modules_before = before  # type: ignore[attr-defined]
+    sys.modules[package.__name__] = package
+    # The file's name need not be a module's: `adam.v2.py` is fine.
+    name = package.__name__ + "." + re.sub(r"\W", "_", file.stem)
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
+    sys.modules[name] = module
     # Helper modules beside it may be imported by their bare names, also later on.
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    sys.path.insert(0, str(folder))
     try:
-        spec.loader.exec_module(module)
+        with _source_only():
+            spec.loader.exec_module(module)
     except SyntaxError as error:
         raise UserError(
             f"{error.filename or file} cannot be imported: {error.msg} "
@@ -158,21 +171,34 @@ def _import(file: Path) -> tuple[ModuleType, list[Path]]:
             f"{file} cannot be imported: {type(error).__name__}: {error} "
             f"(at {where or 'import'})"
         ) from error
+    return module, list(_helpers(folder, before).values())
+
+
+def _forget_earlier_submissions() -> None:
+    """Takes earlier submissions and their helpers out of Python's tables.
+
+    A helper of the same name in another folder must not be taken for this one's.
+    """
+    for name, package in list(sys.modules.items()):
+        if not name.startswith(_PACKAGE) or not hasattr(package, "modules_before"):
+            continue
+        for folder in package.__path__:
+            for module in (name, *_helpers(Path(folder), package.modules_before)):
+                sys.modules.pop(module, None)
+            if folder in sys.path:
+                sys.path.remove(folder)
+
+
+@contextmanager
+def _source_only() -> Iterator[None]:
+    """Imports from source: bytecode of a file edited within a second looks current."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    importlib.invalidate_caches()
+    try:
+        yield
     finally:
-        helpers = _helpers(folder, before)
-        package.helpers = list(helpers)  # type: ignore[attr-defined]
-    return module, list(helpers.values())
-
-
-def _fresh_package(name: str, folder: Path) -> ModuleType:
-    """A new package for the folder; what the last load of it imported is forgotten."""
-    previous = sys.modules.get(name)
-    for helper in getattr(previous, "helpers", ()):
-        sys.modules.pop(helper, None)
-    package = ModuleType(name)
-    package.__path__ = [str(folder)]
-    sys.modules[name] = package
-    return package
+        sys.dont_write_bytecode = before
 
 
 def _helpers(folder: Path, before: set[str]) -> dict[str, Path]:
@@ -185,8 +211,10 @@ def _helpers(folder: Path, before: set[str]) -> dict[str, Path]:
     return {
         name: file
         for name, file in files.items()
-        # A virtual environment may lie in the folder: libraries are no helpers.
-        if file.is_relative_to(folder) and "site-packages" not in file.parts
+        # A virtual environment or this project may lie in the folder: no helpers.
+        if file.is_relative_to(folder)
+        and "site-packages" not in file.parts
+        and name.partition(".")[0] not in _OURS
     }
 
 

@@ -24,7 +24,7 @@ def read_search_space(path: Path) -> SearchSpace:
       UserError: no such file, no JSON, or a content that is not a search space.
     """
     try:
-        space = json.loads(path.read_text())
+        space = json.loads(path.read_text(), object_pairs_hook=_without_repeats)
     except OSError as error:
         raise UserError(
             f"cannot read the search space {path}: {error.strerror}. "
@@ -104,7 +104,7 @@ def _check_dimension(path: Path, name: str, dimension: Any) -> None:
         if not isinstance(points, list) or not points:
             raise UserError(
                 f"{where}: feasible_points is {_shown(points)}; it has to be a list "
-                f"with at least one value, such as [{_shown(points)}]"
+                "with at least one value, such as [0.9, 0.99]"
             )
         _check_keys(where, dimension, {"feasible_points"})
         return
@@ -130,9 +130,18 @@ def _check_keys(where: str, dimension: dict[str, Any], allowed: set[str]) -> Non
     unknown = sorted(dimension.keys() - allowed)
     if unknown:
         raise UserError(
-            f"{where} has {', '.join(map(repr, unknown))}; allowed keys: "
-            f"{', '.join(sorted(allowed))} (or feasible_points alone)"
+            f"{where} has {', '.join(map(repr, unknown))}; allowed: feasible_points "
+            "alone, or min, max and scaling"
         )
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is there twice")
+    return content
 
 
 def _is_number(value: Any) -> bool:

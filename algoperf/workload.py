@@ -70,8 +70,7 @@ class Workload:
 
     def init_model_fn(self, rng: jax.Array) -> ModelInitState:
         """Initial params and model state (None without one), replicated."""
-        init = jax.jit(self._init, out_shardings=get_replicate_sharding())
-        variables = dict(init(rng))
+        variables = dict(self._jitted_init(rng))
         params = variables.pop("params")
         return params, variables or None
 
@@ -147,6 +146,10 @@ class Workload:
             functools.partial(self.metrics.measure, self),
             out_shardings=get_replicate_sharding(),
         )
+
+    @functools.cached_property
+    def _jitted_init(self) -> Callable[..., Any]:
+        return jax.jit(self._init, out_shardings=get_replicate_sharding())
 
     def _init(self, rng: jax.Array) -> dict[str, Any]:
         batch = {

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from algoperf.facts import UserError
 from algoperf.halton import generate_search, halton_points, scale
 
 # AlgoPerf's own points for 3 samples in 2 dimensions, before it shuffles them.
@@ -95,7 +96,7 @@ def test_points_fill_the_unit_cube_evenly():
 def test_there_are_as_many_dimensions_as_primes():
     (point,) = halton_points(1, 166)
     assert len(point) == 166
-    with pytest.raises(ValueError, match="166 names at most, not 167"):
+    with pytest.raises(UserError, match="166 names at most, not 167"):
         halton_points(1, 167)
 
 

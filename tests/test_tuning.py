@@ -151,7 +151,7 @@ def test_names_that_are_no_identifiers_are_refused(tmp_path, name, as_list):
         ({"feasible_points": 3}, "feasible_points is 3; it has to be a list"),
         ({"feasible_points": "ab"}, 'feasible_points is "ab"; it has to be a list'),
         ({"feasible_points": []}, "at least one value"),
-        ({"min": 0, "max": 1, "step": 2, "base": 2}, "'base', 'step'; allowed keys: "),
+        ({"min": 0, "max": 1, "step": 2, "base": 2}, "'base', 'step'; allowed: "),
         ({"feasible_points": [1], "min": 0}, "has 'min'"),
     ],
 )

@@ -28,11 +28,14 @@ _MNIST_FILES = DataFiles(
     folder="mnist",
     alternatives=(
         ("3.0.1/dataset_info.json", "3.0.1/mnist-train*", "3.0.1/mnist-test*"),
-        (
-            "train-images-idx3-ubyte*",
-            "train-labels-idx1-ubyte*",
-            "t10k-images-idx3-ubyte*",
-            "t10k-labels-idx1-ubyte*",
+        tuple(
+            f"{name}-ubyte|{name}-ubyte.gz"
+            for name in (
+                "train-images-idx3",
+                "train-labels-idx1",
+                "t10k-images-idx3",
+                "t10k-labels-idx1",
+            )
         ),
     ),
     how_to_get=(

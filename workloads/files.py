@@ -48,6 +48,10 @@ def require(facts: Facts, data_dir: Path | None) -> Path | None:
 def _absent(facts: Facts, folder: Path) -> list[list[str]]:
     """Per alternative, the patterns that match nothing."""
     return [
-        [pattern for pattern in patterns if not any(folder.glob(pattern))]
+        [
+            pattern.replace("|", " or ")
+            for pattern in patterns
+            if not any(any(folder.glob(one)) for one in pattern.split("|"))
+        ]
         for patterns in facts.data.alternatives
     ]

@@ -23,11 +23,11 @@ def load(folder: Path) -> Arrays:
     Raises:
       UserError: a file is damaged or does not hold what MNIST has.
     """
-    if (folder / "3.0.1").is_dir():
-        train, test = _read_tfds(folder)
-    else:
+    if _file(folder, "t10k-images-idx3-ubyte").exists():
         train = _read_pair(folder, "train", 60_000)
         test = _read_pair(folder, "t10k", 10_000)
+    else:
+        train, test = _read_tfds(folder)
     return {
         "train": _rows(train, slice(None, NUM_TRAIN)),
         "validation": _rows(train, slice(NUM_TRAIN, None)),
@@ -82,6 +82,8 @@ def read_idx(path: Path) -> np.ndarray:
             f"{content[:4].hex(' ') or 'nothing'}, not with 00 00 08; fetch it again"
         )
     start = 4 + 4 * content[3]
+    if len(content) < start:
+        raise UserError(f"{path} ends within its header; fetch it again")
     shape = tuple(int(n) for n in np.frombuffer(content[4:start], ">u4"))
     if len(content) - start != np.prod(shape):
         raise UserError(
