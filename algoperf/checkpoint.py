@@ -62,14 +62,17 @@ class Checkpoints:
         )
         manifest = {"body": body, "digest": _text_digest(body)}
         arrays = {
-            _slot(i): leaf.array for i, leaf in enumerate(described) if leaf.stored
+            _slot(i): leaf.array
+            for i, leaf in enumerate(described)
+            if leaf.stored and leaf.array is not None and leaf.array is not None
         }
         items: dict[str, Any] = {"manifest": ocp.args.JsonSave(manifest)}  # type: ignore[call-arg]
         if arrays:  # Orbax refuses an empty tree
             items["arrays"] = ocp.args.StandardSave(arrays)  # type: ignore[call-arg]
+        self._check_space(sum(array.nbytes for array in arrays.values()))
         try:
             self._manager.save(step, args=ocp.args.Composite(**items))
-        except OSError as error:
+        except Exception as error:  # TensorStore reports a full disk as ValueError
             raise _cannot_write(self._folder, error) from error
 
     def restore(self, template: Any) -> tuple[Any, dict[str, Any]] | None:
@@ -133,11 +136,22 @@ class Checkpoints:
             f"{kept}, an earlier one is used"
         )
 
+    def _check_space(self, needed_bytes: int) -> None:
+        """Says that the disk is full before a background thread of Orbax does."""
+        free_bytes = shutil.disk_usage(self._folder).free
+        if free_bytes < needed_bytes:
+            raise UserError(
+                f"no room for a checkpoint in {self._folder}: it takes "
+                f"{needed_bytes / 1e6:,.1f} MB, {free_bytes / 1e6:,.1f} MB are free. "
+                "Make room, or give another --experiment_dir; the same command line "
+                "then goes on."
+            )
+
     def wait(self) -> None:
         """Returns when everything saved is on the disk."""
         try:
             self._manager.wait_until_finished()
-        except OSError as error:
+        except Exception as error:
             raise _cannot_write(self._folder, error) from error
 
     def close(self) -> None:
@@ -146,10 +160,11 @@ class Checkpoints:
         self._manager.close()
 
 
-def _cannot_write(folder: Path, error: OSError) -> UserError:
+def _cannot_write(folder: Path, error: Exception) -> UserError:
+    reason = getattr(error, "strerror", None) or str(error).rpartition(": ")[2]
     return UserError(
-        f"cannot write a checkpoint to {folder}: {error.strerror or error}. Make "
-        "room, or give another --experiment_dir; the same command line then goes on."
+        f"cannot write a checkpoint to {folder}: {reason}. Make room, or give another "
+        "--experiment_dir; the same command line then goes on."
     )
 
 

@@ -68,7 +68,7 @@ def read_json(path: Path) -> Any | None:
     """The content of a JSON file, or None where there is no readable one."""
     try:
         return json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):  # no JSON, or not even text
         return None
 
 

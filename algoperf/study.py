@@ -1,7 +1,7 @@
 """A study: the trials of one submission on one workload, planned before the first."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 
 from algoperf import records
 from algoperf.facts import Facts, UserError
-from algoperf.trial_folder import cannot_write
+from algoperf.trial_folder import cannot_write, differences
 
 FRAMEWORK = "jax"
 
@@ -75,11 +75,30 @@ def plan_study(
     listed = [
         {"trial": p.trial, "seed": p.seed, "hyperparameters": p.point} for p in plans
     ]
+    if not overwrite:
+        listed = _continued(file, listed)
     try:
         records.write_json(file, {"experiment_seed": seed, "trials": listed})
     except OSError as error:
         raise cannot_write(file.parent, error) from error
     return plans
+
+
+def _continued(file: Path, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The list, longer if an earlier one was; both begin with the same trials."""
+    before = (records.read_json(file) or {}).get("trials", [])
+    changed = [
+        f"trial {new['trial']}: {line}"
+        for old, new in zip(before, listed, strict=False)
+        for line in differences(old, new)
+    ]
+    if changed:
+        raise UserError(
+            f"{file.with_suffix('')} was planned with other settings:\n  "
+            + "\n  ".join(changed)
+            + "\nGive another --experiment_name, or --overwrite to delete it."
+        )
+    return listed + before[len(listed) :]
 
 
 def _experiment_seed(file: Path, seed: int | None, overwrite: bool) -> int:
@@ -89,12 +108,21 @@ def _experiment_seed(file: Path, seed: int | None, overwrite: bool) -> int:
         # Of two processes that start a study at once, the first one names the seed.
         wanted = secrets.randbits(32) if seed is None else seed
         records.create_json(file, {"experiment_seed": wanted, "trials": []})
-        written = (records.read_json(file) or {}).get("experiment_seed", wanted)
+        plan = records.read_json(file)
     except OSError as error:
         raise cannot_write(file.parent, error) from error
+    if overwrite:
+        return wanted
+    written = plan.get("experiment_seed") if isinstance(plan, dict) else None
+    trials = plan.get("trials") if isinstance(plan, dict) else None
+    if not isinstance(written, int) or not isinstance(trials, list):
+        raise UserError(
+            f"{file} is not the plan of a study; give another --experiment_name, or "
+            "--overwrite to replace it"
+        )
     if seed is None:
         return written
-    if written != seed and not overwrite:
+    if written != seed:
         raise UserError(
             f"{file.with_suffix('')} was written with --rng_seed={written}, not "
             f"{seed}. Leave the flag out to continue, give another --experiment_name, "
@@ -108,21 +136,3 @@ def chosen(
 ) -> Sequence[TrialPlan]:
     """The trials of --hparam_start_index and --hparam_end_index (from 0, end out)."""
     return plans[slice(start, end)]
-
-
-def settings_of(
-    plan: TrialPlan,
-    facts: Facts,
-    source_digest: str,
-    ruleset: str,
-    limits: Mapping[str, Any],
-) -> dict[str, Any]:
-    """What makes two runs of a trial the same trial, as plain JSON values."""
-    return {
-        "submission_source": source_digest,
-        "tuning_ruleset": ruleset,
-        "hyperparameters": plan.point,
-        "seed": plan.seed,
-        "workload": facts.as_dict(),
-        "limits": dict(limits),
-    }

@@ -165,7 +165,7 @@ def _import(file: Path) -> tuple[ModuleType, list[Path]]:
             f"{error.filename or file} cannot be imported: {error.msg} "
             f"(line {error.lineno})"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = where_raised(error, folder)
         raise UserError(
             f"{file} cannot be imported: {type(error).__name__}: {error} "

@@ -1,9 +1,7 @@
 """One trial: trains until the target, the budget, or the submission ends it."""
 
 import functools
-import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
@@ -20,9 +18,15 @@ from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
 from algoperf.profiling import Profiler
 from algoperf.progress import Progress
-from algoperf.spec import ShapeTuple, TrainingCompleteError
+from algoperf.spec import TrainingCompleteError
 from algoperf.stop_request import StopRequest
-from algoperf.submission import Submission, where_raised
+from algoperf.submission import Submission
+from algoperf.submission_calls import (
+    check_params,
+    describe_failure,
+    submission_code,
+    three_values,
+)
 from algoperf.trial_folder import TrialFolder, cannot_write
 from algoperf.workload import Workload
 
@@ -45,10 +49,6 @@ class Observer(Protocol):
     def message(self, text: str) -> None: ...
 
     def ended(self, record: dict[str, Any]) -> None: ...
-
-
-class SubmissionFailed(Exception):
-    """A submission function raised; the cause is what it raised."""
 
 
 @dataclass
@@ -88,11 +88,10 @@ class Trial:
         except OSError as error:
             raise cannot_write(self.folder.path, error) from error
         except Exception as error:
-            self.progress = failed(
-                replace(self.progress, seconds=self.clock.read()),
-                error,
-                self.submission,
-                self.observer,
+            message, text = describe_failure(error, self.submission.path.parent)
+            self.observer.message(message)
+            self.progress = replace(
+                self.progress, outcome="failed", error=text, seconds=self.clock.read()
             )
         finally:
             if self.profiler is not None:
@@ -134,7 +133,7 @@ class Trial:
                     step,
                     data_key,
                 )
-                optimizer_state, params, model_state = self.submission.update_params(
+                returned = self.submission.update_params(
                     batch=batch,
                     train_state=self._train_state(),
                     **self._arguments(update_key),
@@ -142,20 +141,24 @@ class Trial:
             except TrainingCompleteError:
                 self.progress = progress.ended("stopped by submission")
                 return
-        self.state = TrainState(params, model_state, optimizer_state)
+            self.state = _state_of("update_params", returned)
         self.progress = replace(progress, step=step + 1)
 
     def _prepare_for_eval(self) -> None:
         """prepare_for_eval: charged, and its results replace the training state."""
         *_, prepare_key, _ = _step_keys()(self.step_key, self.progress.step - 1)
         with submission_code():
-            optimizer_state, params, model_state = self.submission.prepare_for_eval(
-                **self._arguments(prepare_key)
-            )
-        self.state = TrainState(params, model_state, optimizer_state)
+            try:
+                returned = self.submission.prepare_for_eval(
+                    **self._arguments(prepare_key)
+                )
+            except TrainingCompleteError:
+                self.progress = self.progress.ended("stopped by submission")
+                return
+            self.state = _state_of("prepare_for_eval", returned)
 
     def _evaluate(self) -> None:
-        _check_params(self.state.params, self.workload.param_shapes)
+        check_params(self.state.params, self.workload.param_shapes)
         # A submission may return arrays on one device: bring them where batches are.
         params, model_state = replicate((self.state.params, self.state.model_state))
         self.state = self.state._replace(params=params, model_state=model_state)
@@ -228,56 +231,14 @@ class Trial:
         )
 
 
+def _state_of(function: str, returned: Any) -> TrainState:
+    optimizer_state, params, model_state = three_values(function, returned)
+    return TrainState(params, model_state, optimizer_state)
+
+
 @functools.cache
 def _step_keys() -> Callable[[jax.Array, int], tuple[jax.Array, ...]]:
     """The four keys of a step in one dispatch instead of six."""
     return jax.jit(
         lambda key, step: tuple(jax.random.split(jax.random.fold_in(key, step), 4))
     )
-
-
-@contextmanager
-def submission_code() -> Iterator[None]:
-    """Marks what the submission raises, so that it only ends its own trial."""
-    try:
-        yield
-    except UserError:
-        raise  # of a data set that is missing or damaged
-    except Exception as error:
-        raise SubmissionFailed(str(error)) from error
-
-
-def failed(
-    progress: Progress, error: BaseException, submission: Submission, observer: Observer
-) -> Progress:
-    """The same progress, ended by an error; says so with the place it came from."""
-    if isinstance(error, SubmissionFailed) and error.__cause__:
-        error = error.__cause__
-    where = where_raised(error, submission.path.parent)
-    place = f" (at {where})" if where else ""
-    observer.message(f"failed: {type(error).__name__}: {error}{place}")
-    text = "".join(traceback.format_exception(error))
-    return replace(progress, outcome="failed", error=text)
-
-
-def _check_params(params: Any, shapes: Any) -> None:
-    """Refuses params that are not the workload's: other names or other shapes."""
-    found = _shapes_by_path(params)
-    wanted = _shapes_by_path(shapes)
-    for path in sorted(found.keys() | wanted.keys()):
-        if found.get(path) != wanted.get(path):
-            raise ValueError(
-                f"update_params or prepare_for_eval returned parameter {path} with "
-                f"shape {found.get(path, 'missing')}; the workload's has shape "
-                f"{wanted.get(path, 'none: there is no such parameter')}. A submission "
-                "may not change the model."
-            )
-
-
-def _shapes_by_path(tree: Any) -> dict[str, tuple[int, ...]]:
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): (
-            leaf.shape_tuple if isinstance(leaf, ShapeTuple) else tuple(leaf.shape)
-        )
-        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
-    }

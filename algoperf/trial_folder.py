@@ -12,6 +12,16 @@ from algoperf import records
 from algoperf.facts import UserError
 from algoperf.progress import Progress
 
+# Where a setting comes from, if its name does not say it.
+_FLAGS = {
+    "max_steps": "--max_global_steps",
+    "eval_every_steps": "--eval_every_steps",
+    "max_runtime_s": "--max_runtime_factor",
+    "skip_evals": "--skip_evals",
+    "seed": "--rng_seed",
+    "submission_source": "a hash of the submission's files",
+}
+
 
 class TrialFolder:
     """Where one trial writes; only one process at a time may hold it.
@@ -54,6 +64,11 @@ class TrialFolder:
             shutil.rmtree(item) if item.is_dir() else os.unlink(item)
         self.evals = records.CsvLog(self.path / records.EVALS)
         self.measurements = records.CsvLog(self.path / records.MEASUREMENTS)
+
+    @property
+    def has_record(self) -> bool:
+        """Whether there is a `trial.json`, readable or not."""
+        return (self.path / records.TRIAL).exists()
 
     def read_trial(self) -> dict[str, Any] | None:
         """What `trial.json` says, or None for a new folder."""
@@ -128,5 +143,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         if isinstance(before, dict) and isinstance(after, dict):
             lines += [f"{name}.{line}" for line in differences(before, after)]
         elif before != after:
-            lines.append(f"{name}: {before} there, {after} now")
+            flag = f" ({_FLAGS[name]})" if name in _FLAGS else ""
+            lines.append(f"{name}{flag}: {before} there, {after} now")
     return lines

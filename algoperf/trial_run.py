@@ -1,6 +1,5 @@
 """One trial in its folder: started, resumed from its checkpoint, or already done."""
 
-import datetime
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
@@ -13,8 +12,8 @@ from algoperf import records
 from algoperf.checkpoint import Checkpoints
 from algoperf.clock import Clock
 from algoperf.data import PlacedBatches
-from algoperf.environment import describe_environment, meta_data
-from algoperf.facts import Facts, UserError
+from algoperf.environment import meta_data
+from algoperf.facts import UserError
 from algoperf.jax_sharding_utils import get_replicate_sharding
 from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
@@ -23,15 +22,14 @@ from algoperf.progress import Progress
 from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan
 from algoperf.submission import Submission, global_batch_size, load_submission
-from algoperf.trial import (
-    Observer,
+from algoperf.submission_calls import (
     SubmissionFailed,
-    TrainState,
-    Trial,
-    failed,
+    describe_failure,
     submission_code,
 )
-from algoperf.trial_folder import TrialFolder, differences
+from algoperf.trial import Observer, TrainState, Trial
+from algoperf.trial_folder import TrialFolder, cannot_write, differences
+from algoperf.trial_record import new_record, now, results
 from algoperf.workload import Workload
 
 
@@ -68,6 +66,12 @@ class TrialRun:
           UserError: the folder has other settings, cannot be written, or is in use;
             or the submission cannot be loaded.
         """
+        try:
+            return self._run(stop)
+        except OSError as error:  # a submission's own comes as SubmissionFailed
+            raise cannot_write(self.plan.folder, error) from error
+
+    def _run(self, stop: StopRequest) -> dict[str, Any]:
         # Every trial pays for its own tracing and compiling, not only the first one.
         jax.clear_caches()
         submission = load_submission(self.submission_path)
@@ -80,12 +84,12 @@ class TrialRun:
                     f"{earlier['steps']:,} steps"
                 )
                 return earlier
-            record = self._new_record(submission, settings, earlier)
+            record = new_record(self.plan, self.workload, submission, settings, earlier)
             folder.write_trial(record)
-            progress = self._train(submission, folder, stop)
+            progress = self._train(submission, folder, record, stop)
             record |= results(self.workload.facts, progress)
             if progress.outcome is not None:
-                record["ended_at"] = _now()
+                record["ended_at"] = now()
                 folder.append_end(progress)
             folder.write_trial(record)
             if progress.outcome is not None:
@@ -110,14 +114,14 @@ class TrialRun:
         if self.options.overwrite:
             folder.clear()
         record = folder.read_trial()
-        if record is None:
-            if folder.evals.rows:
-                raise UserError(
-                    f"{folder.path} holds a trial of another program (rows, but no "
-                    f"readable {records.TRIAL}); give another --experiment_name, or "
-                    "--overwrite to delete it"
-                )
+        if record is None and not folder.evals.rows and not folder.has_record:
             return {}
+        if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
+            raise UserError(
+                f"{folder.path} holds something else than a trial of this program: its "
+                f"{records.TRIAL} is missing or cannot be read. Give another "
+                "--experiment_name, or --overwrite to delete it."
+            )
         changed = differences(record["settings"], settings)
         if changed:
             raise UserError(
@@ -127,34 +131,12 @@ class TrialRun:
             )
         return record
 
-    def _new_record(
+    def _train(
         self,
         submission: Submission,
-        settings: dict[str, Any],
-        earlier: dict[str, Any],
-    ) -> dict[str, Any]:
-        facts = self.workload.facts
-        return {
-            "workload": facts.name,
-            "study": self.plan.study,
-            "trial": self.plan.trial,
-            "seed": self.plan.seed,
-            "tuning_ruleset": self.options.ruleset,
-            "hyperparameters": self.plan.point,
-            "submission_path": str(submission.path),
-            "settings": settings,
-            "num_params": self.workload.num_params,
-            "batch_size": global_batch_size(submission, facts, jax.device_count()),
-            # One for every process that took part.
-            "environments": [
-                *earlier.get("environments", ()),
-                {"started_at": _now(), **describe_environment()},
-            ],
-            **results(facts, Progress()),
-        }
-
-    def _train(
-        self, submission: Submission, folder: TrialFolder, stop: StopRequest
+        folder: TrialFolder,
+        record: dict[str, Any],
+        stop: StopRequest,
     ) -> Progress:
         """Sets the trial up and trains; a submission that raises ends as `failed`."""
         with ExitStack() as stack:
@@ -167,17 +149,25 @@ class TrialRun:
                 )
                 stack.enter_context(closing(checkpoints))
             try:
-                trial = self._start(submission, folder, checkpoints)
+                trial = self._start(submission, folder, record, checkpoints)
             except SubmissionFailed as error:
-                return failed(Progress(), error, submission, self.observer)
+                message, text = describe_failure(error, submission.path.parent)
+                self.observer.message(message)
+                return Progress(outcome="failed", error=text)
             return trial.run(stop)
 
     def _start(
         self,
         submission: Submission,
         folder: TrialFolder,
+        record: dict[str, Any],
         checkpoints: Checkpoints | None,
     ) -> Trial:
+        with submission_code():
+            batch_size = global_batch_size(
+                submission, self.workload.facts, jax.device_count()
+            )
+        record["batch_size"] = batch_size
         data_key, optimizer_key, model_key, step_key = jax.random.split(
             jax.random.PRNGKey(self.plan.seed), 4
         )
@@ -200,9 +190,6 @@ class TrialRun:
         )
         logger = MetricsLogger(folder.measurements)
         self.workload.attach_metrics_logger(logger)
-        batch_size = global_batch_size(
-            submission, self.workload.facts, jax.device_count()
-        )
         batches = PlacedBatches(
             self.workload.data.batches(
                 "train", batch_size, _seed_of(data_key), progress.batches
@@ -243,37 +230,6 @@ class TrialRun:
         return TrainState(params, model_state, _committed(optimizer_state))
 
 
-def results(facts: Facts, progress: Progress) -> dict[str, Any]:
-    """The part of `trial.json` that training fills in."""
-    reached = next(
-        (
-            {
-                "step": step,
-                "submission_s": values["score"],
-                "value": values[f"validation/{facts.metric}"],
-            }
-            for step, values in progress.eval_results
-            if facts.reached_validation(values[f"validation/{facts.metric}"])
-        ),
-        None,
-    )
-    values = [
-        values[f"validation/{facts.metric}"] for _, values in progress.eval_results
-    ]
-    best = max if facts.goal == "max" else min
-    seconds = progress.seconds
-    return {
-        "outcome": progress.outcome,
-        "error": progress.error,
-        "steps": progress.step,
-        "preemption_count": progress.preemption_count,
-        "reached": reached if progress.outcome == "reached" else None,
-        "test_target_reached": progress.test_goal_reached,
-        "best": best(values) if values else None,
-        "seconds": {**asdict(seconds), "total": seconds.total},
-    }
-
-
 def _committed(optimizer_state: Any) -> Any:
     """Replicates the arrays of a state that were left on the default device.
 
@@ -294,7 +250,3 @@ def _seed_of(key: jax.Array) -> int:
     """A 64-bit seed for the data order, from a raw key."""
     high, low = (int(word) for word in key)
     return (high << 32) | low
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

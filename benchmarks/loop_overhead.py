@@ -48,6 +48,9 @@ class Silent:
     def message(self, text):
         print(text)
 
+    def ended(self, record):
+        pass
+
 
 def state_of(workload: Workload, submission, point) -> TrainState:
     params, model_state = workload.init_model_fn(jax.random.PRNGKey(0))

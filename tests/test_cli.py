@@ -205,7 +205,7 @@ def test_a_submission_is_a_name_a_folder_or_a_file():
     }
     for path, name in named.items():
         wanted = request("--workload=digits", f"--submission_path={path}")
-        assert wanted.experiment == Path("experiments") / name
+        assert wanted.experiment == Path("experiments").absolute() / name
 
 
 def test_the_search_space_beside_the_submission_is_the_default():
@@ -245,7 +245,8 @@ def test_self_tuning_has_half_as_much_budget_again():
 )
 def test_where_studies_are_written(given, folder, studies):
     wanted = request(*ADAMW, *given)
-    assert (str(wanted.experiment), wanted.studies) == (folder, studies)
+    assert wanted.experiment == Path(folder).absolute()
+    assert wanted.studies == studies
 
 
 def test_a_timestamp_goes_to_the_name_and_not_to_the_study():

@@ -17,12 +17,12 @@ LAYERS = [
     ["jax_sharding_utils", "random_utils", "halton", "losses", "layers"],
     ["clock", "metrics", "data", "param_types", "leaves", "tuning"],
     ["jax_utils", "optimizers", "optax_submission", "submission"],
-    ["evaluate"],
+    ["evaluate", "submission_calls"],
     ["workload"],
     ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
     ["limits", "trial_folder"],
-    ["trial"],
-    ["study"],
+    ["trial", "study"],
+    ["trial_record"],
     ["trial_run"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -239,8 +239,14 @@ def test_an_exception_ends_the_trial_with_its_traceback(start):
             lambda p: {**p, "output": jax.tree.map(jnp.transpose, p["output"])},
             r"kernel.*\(10, 128\)",
         ),
-        (lambda p: {k: v for k, v in p.items() if k != "output"}, "missing"),
-        (lambda p: {**p, "extra": jnp.ones(3)}, "no such parameter"),
+        (
+            lambda p: {k: v for k, v in p.items() if k != "output"},
+            "did not return parameter output/",
+        ),
+        (
+            lambda p: {**p, "extra": jnp.ones(3)},
+            "extra, which the workload does not have",
+        ),
     ],
 )
 def test_parameters_of_another_shape_are_refused(start, change, text):

@@ -24,16 +24,18 @@ def find_submission(given: str) -> Path:
       UserError: there is no such file, folder or name.
     """
     path = Path(given)
-    if path.exists():
+    if path.is_file() or (path / "submission.py").is_file():
         return path
     bundled = bundled_submissions()
     if given in bundled:
         return bundled[given]
+    if path.is_dir():
+        raise UserError(f"the folder {given} has no submission.py in it.")
     close = difflib.get_close_matches(given, bundled, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
     raise UserError(
         f"no submission {given!r}: no such file or folder, and no bundled submission "
-        f"of that name; {hint}Bundled: {', '.join(sorted(bundled))}."
+        f"of that name. {hint}Bundled: {', '.join(sorted(bundled))}."
     )
 
 

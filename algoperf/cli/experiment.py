@@ -1,10 +1,13 @@
 """Runs what a command line asks for: workloads x studies x trials."""
 
+import contextlib
+import logging
 import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 from absl import flags
 
 from algoperf.cli.run_command import Request
@@ -13,7 +16,8 @@ from algoperf.facts import Facts
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan, chosen, plan_study
-from algoperf.submission import load_submission
+from algoperf.submission import global_batch_size, load_submission
+from algoperf.submission_calls import SubmissionFailed, submission_code
 from algoperf.trial_run import RunOptions, TrialRun
 from algoperf.tuning import read_search_space, study_points
 from algoperf.workload import Workload
@@ -28,7 +32,10 @@ def run_experiment(request: Request) -> int:
     # here: this command has no global flags.
     flags.FLAGS.mark_as_parsed()
     space = read_search_space(request.search_space) if request.search_space else None
-    load_submission(request.submission)  # what is wrong with it shows before all else
+    # Orbax logs what it raises, with a traceback; the message is ours to give.
+    for name in ("absl", "asyncio", "concurrent.futures"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    _check_submission(request)
     stop = StopRequest()
     failed = 0
     with stop.listening():
@@ -61,6 +68,16 @@ def run_experiment(request: Request) -> int:
         )
         return EXIT_FAILED
     return 0
+
+
+def _check_submission(request: Request) -> None:
+    """Shows what is wrong with a submission before anything is trained or written."""
+    submission = load_submission(request.submission)
+    for facts in request.workloads:
+        # What get_batch_size itself raises ends a trial as `failed`, like any other
+        # exception of the submission's.
+        with contextlib.suppress(SubmissionFailed), submission_code():
+            global_batch_size(submission, facts, jax.device_count())
 
 
 def limits_for(request: Request, facts: Facts) -> Limits:

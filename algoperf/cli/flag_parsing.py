@@ -23,7 +23,8 @@ def parse(flag_values: flags.FlagValues, usage: str, argv: list[str]) -> None:
     try:
         rest = flag_values(["algoperf", *argv])[1:]
     except flags.Error as error:
-        raise UserError(f"{error}. --help lists the flags.") from None
+        text = str(error).replace(" ?", "?").rstrip(".")
+        raise UserError(f"{text}\n--help lists the flags.") from None
     if rest:
         raise UserError(f"unexpected {rest[0]!r}: flags are written --name=value.")
 

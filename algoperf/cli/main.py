@@ -1,5 +1,6 @@
 """`algoperf <command>`: finds the command and turns mistakes into one message."""
 
+import difflib
 import sys
 from importlib import import_module
 
@@ -54,8 +55,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _command(name: str):
     if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
         raise UserError(
-            f"no command {name!r}; commands: {', '.join(COMMANDS)}. "
+            f"no command {name!r}; {hint}Commands: {', '.join(COMMANDS)}. "
             "`algoperf --help` describes them."
         )
     return import_module(COMMANDS[name][0]).main

@@ -1,6 +1,7 @@
 """`algoperf run`: trains a submission on workloads, or continues it."""
 
 import datetime
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,21 +77,36 @@ def request_from(values: flags.FlagValues) -> Request:
         contradict each other.
     """
     names = [name.strip() for name in values.workload.split(",") if name.strip()]
+    if not names:
+        raise UserError("--workload is missing; `algoperf list` shows what there is.")
     workloads = tuple(catalog.get(name) for name in dict.fromkeys(names))
-    data_dir = Path(values.data_dir).expanduser() if values.data_dir else None
+    data_dir = _folder(values.data_dir) if values.data_dir else None
     for facts in workloads:
         require(facts, data_dir)
-    submission = find_submission(values.submission_path)
+    # Absolute, because a submission may change the working directory.
+    submission = find_submission(values.submission_path).absolute()
     ruleset, search_space = _tuning(values, submission)
     experiment, studies = _experiment(values, submission)
-    trials = values.num_tuning_trials if ruleset == "external" else 1
+    trials = values.num_tuning_trials
+    if ruleset == "self" and trials != 1:
+        raise UserError(
+            f"--num_tuning_trials={trials} for a self-tuning submission: its studies "
+            "have one trial. Leave the flag out, or give --tuning_search_space=FILE."
+        )
     start, end = values.hparam_start_index, values.hparam_end_index
     if not range(trials)[start:end]:
+        given = [
+            f"--{name}={values[name].value}"
+            for name in ("hparam_start_index", "hparam_end_index")
+            if values[name].value is not None
+        ]
         raise UserError(
-            f"--hparam_start_index={start} and --hparam_end_index={end} leave none of "
-            f"the {trials} trials; they count from 0 and the end is left out"
+            f"{' and '.join(given)} leave(s) none of the {trials} trial(s) of "
+            "--num_tuning_trials; indices count from 0 and the end is left out"
         )
     factor = values.max_runtime_factor
+    if factor is not None and not math.isfinite(factor):
+        raise UserError(f"--max_runtime_factor={factor} is not a finite number >= 0.")
     if factor is None:
         factor = SELF_TUNING_FACTOR if ruleset == "self" else 1.0
     return Request(
@@ -125,11 +141,6 @@ def _tuning(values: flags.FlagValues, submission: Path) -> tuple[str, Path | Non
             raise UserError(
                 f"--tuning_search_space={given} with --tuning_ruleset=self: a "
                 "self-tuning submission gets no hyperparameters. Leave one of them out."
-            )
-        if values["num_tuning_trials"].present and values.num_tuning_trials != 1:
-            raise UserError(
-                f"--num_tuning_trials={values.num_tuning_trials} with "
-                "--tuning_ruleset=self: a self-tuning study has one trial."
             )
         return "self", None
     space = Path(given) if given else search_space_beside(submission)
@@ -168,7 +179,11 @@ def _experiment(
             "is asked for too. Leave one of them out."
         )
     studies = range(values.num_studies) if study is None else (study,)
-    return Path(values.experiment_dir).expanduser() / name, tuple(studies)
+    return _folder(values.experiment_dir) / name, tuple(studies)
+
+
+def _folder(given: str) -> Path:
+    return Path(given).expanduser().absolute()
 
 
 def submission_name(path: Path) -> str:

@@ -20,11 +20,11 @@ class Screen:
     """
 
     def __init__(
-        self, title: str, facts: Facts, limits: Limits, stream: TextIO = sys.stdout
+        self, title: str, facts: Facts, limits: Limits, stream: TextIO | None = None
     ):
         self._title, self._facts, self._limits = title, facts, limits
-        self._stream = stream
-        self._live = stream.isatty()
+        self._stream = stream or sys.stdout  # as it is now: it may be redirected
+        self._live = self._stream.isatty()
         self._next_refresh = 0.0
         self._latest = "not evaluated yet"
         self._width = 0

@@ -1,0 +1,84 @@
+"""Calls of a submission's functions: whose error it is, and what they may return."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from algoperf.facts import UserError
+from algoperf.spec import ShapeTuple, TrainingCompleteError
+from algoperf.submission import where_raised
+
+
+class SubmissionFailed(Exception):
+    """A submission function raised; the cause is what it raised."""
+
+
+@contextmanager
+def submission_code() -> Iterator[None]:
+    """Marks what the submission raises, so that it only ends its own trial."""
+    try:
+        yield
+    except (UserError, TrainingCompleteError):
+        raise  # a data set that is missing or damaged; a submission that is done
+    except (Exception, SystemExit) as error:
+        raise SubmissionFailed(str(error)) from error
+
+
+def describe_failure(error: BaseException, folder: Path) -> tuple[str, str]:
+    """One line that says what failed and where in `folder`, and the traceback."""
+    if isinstance(error, SubmissionFailed) and error.__cause__:
+        error = error.__cause__
+    where = where_raised(error, folder)
+    place = f" (at {where})" if where else ""
+    first_line = str(error).partition("\n")[0]
+    message = f"failed: {type(error).__name__}: {first_line}{place}"
+    return message, "".join(traceback.format_exception(error))
+
+
+def three_values(function: str, returned: Any) -> tuple[Any, Any, Any]:
+    """What update_params or prepare_for_eval returned, if it is three values."""
+    if isinstance(returned, tuple | list) and len(returned) == 3:
+        return returned[0], returned[1], returned[2]
+    found = type(returned).__name__
+    if isinstance(returned, tuple | list):
+        found = f"{len(returned)} values"
+    raise ValueError(
+        f"{function} returned {found}; it has to return 3 values: optimizer_state, "
+        "current_param_container, model_state"
+    )
+
+
+def check_params(params: Any, shapes: Any) -> None:
+    """Refuses params that are not the workload's: other names or other shapes."""
+    found, wanted = _shapes_by_path(params), _shapes_by_path(shapes)
+    for path in sorted(found.keys() | wanted.keys()):
+        if found.get(path) == wanted.get(path):
+            continue
+        if path not in found:
+            problem = f"did not return parameter {path} (shape {wanted[path]})"
+        elif path not in wanted:
+            problem = f"returned a parameter {path}, which the workload does not have"
+        else:
+            problem = (
+                f"returned parameter {path} with shape {found[path]}; the workload's "
+                f"has shape {wanted[path]}"
+            )
+        raise ValueError(
+            f"update_params or prepare_for_eval {problem}. A submission may not change "
+            "the model: return the params in the structure they came in."
+        )
+
+
+def _shapes_by_path(tree: Any) -> dict[str, Any]:
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): (
+            leaf.shape_tuple
+            if isinstance(leaf, ShapeTuple)
+            else getattr(leaf, "shape", f"none: a {type(leaf).__name__}")
+        )
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+    }

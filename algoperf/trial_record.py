@@ -1,0 +1,77 @@
+"""What `trial.json` says: where a trial comes from, and how it went."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from algoperf.environment import describe_environment
+from algoperf.facts import Facts
+from algoperf.progress import Progress
+from algoperf.study import TrialPlan
+from algoperf.submission import Submission
+from algoperf.workload import Workload
+
+
+def new_record(
+    plan: TrialPlan,
+    workload: Workload,
+    submission: Submission,
+    settings: Mapping[str, Any],
+    earlier: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The record of a trial that starts, or goes on from an `earlier` record."""
+    return {
+        "workload": workload.facts.name,
+        "study": plan.study,
+        "trial": plan.trial,
+        "seed": plan.seed,
+        "tuning_ruleset": settings["tuning_ruleset"],
+        "hyperparameters": plan.point,
+        "submission_path": str(submission.path),
+        "settings": settings,
+        "num_params": workload.num_params,
+        "batch_size": None,  # known when the submission was asked
+        # One for every process that took part.
+        "environments": [
+            *earlier.get("environments", ()),
+            {"started_at": now(), **describe_environment()},
+        ],
+        **results(workload.facts, Progress()),
+    }
+
+
+def results(facts: Facts, progress: Progress) -> dict[str, Any]:
+    """The part of `trial.json` that training fills in."""
+    reached = next(
+        (
+            {
+                "step": step,
+                "submission_s": values["score"],
+                "value": values[f"validation/{facts.metric}"],
+            }
+            for step, values in progress.eval_results
+            if facts.reached_validation(values[f"validation/{facts.metric}"])
+        ),
+        None,
+    )
+    values = [
+        values[f"validation/{facts.metric}"] for _, values in progress.eval_results
+    ]
+    best = max if facts.goal == "max" else min
+    seconds = progress.seconds
+    return {
+        "outcome": progress.outcome,
+        "error": progress.error,
+        "steps": progress.step,
+        "preemption_count": progress.preemption_count,
+        "reached": reached if progress.outcome == "reached" else None,
+        "test_target_reached": progress.test_goal_reached,
+        "best": best(values) if values else None,
+        "seconds": {**asdict(seconds), "total": seconds.total},
+    }
+
+
+def now() -> str:
+    """Date and time, for people and for sorting."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
