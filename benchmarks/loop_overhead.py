@@ -1,9 +1,9 @@
 """The harness's train loop against a bare `jax.jit` loop over the same step.
 
 Both run the same submission (adamw), model and batches, in turns, in one process; the
-median over rounds of the paired ratio is printed. `digits` has the shortest step
-there is, so it shows the loop's own microseconds; a wider model has steps of about
-10 ms.
+median over rounds of the paired ratio is printed. On `digits` the step is as short as
+steps get; a wider model has steps of about 10 ms. With a step that does nothing at all
+the difference is the loop's own time: nothing of it hides behind the device.
 
   python benchmarks/loop_overhead.py
 """
@@ -32,7 +32,7 @@ from algoperf.workload import Workload
 from workloads import catalog
 from workloads.digits.workload import build
 
-ROUNDS = 11
+ROUNDS = 15
 WARMUP_STEPS = 50
 
 
@@ -58,6 +58,26 @@ def state_of(workload: Workload, submission, point) -> TrainState:
         workload, params, model_state, point, jax.random.PRNGKey(1)
     )
     return TrainState(params, model_state, optimizer_state)
+
+
+def empty_loop(workload: Workload, submission, point) -> Callable[[int], float]:
+    """Takes n batches and does nothing with them; returns the seconds."""
+    del submission, point
+    batches = PlacedBatches(workload.data.batches("train", 64, 0))
+
+    def run(steps: int) -> float:
+        start = time.perf_counter()
+        for _ in range(steps):
+            next(batches)
+        return time.perf_counter() - start
+
+    return run
+
+
+def do_nothing(*, optimizer_state, current_param_container, model_state, **unused):
+    """A step that does nothing at all."""
+    del unused
+    return optimizer_state, current_param_container, model_state
 
 
 def bare_loop(workload: Workload, submission, point) -> Callable[[int], float]:
@@ -110,14 +130,19 @@ def harness_loop(
     return run
 
 
-def compare(title: str, workload: Workload, steps: int, folder: Path) -> None:
+def compare(
+    title: str, workload: Workload, steps: int, folder: Path, empty: bool = False
+) -> None:
+    """Times the two loops in turns and prints both, their ratio and difference."""
     path = find_submission("adamw")
     space = search_space_beside(path)
     assert space is not None
     (point,) = study_points(read_search_space(space), 1)
     submission = load_submission(path)
     trial_folder = TrialFolder(folder)
-    bare = bare_loop(workload, submission, point)
+    if empty:
+        submission = submission._replace(update_params=do_nothing)
+    bare = (empty_loop if empty else bare_loop)(workload, submission, point)
     harness = harness_loop(workload, submission, point, trial_folder)
     bare(WARMUP_STEPS)
     harness(WARMUP_STEPS)
@@ -144,7 +169,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         print(f"{ROUNDS} rounds on {jax.devices()[0].device_kind}")
         compare("digits       ", build(digits), 2000, Path(folder) / "digits")
-        compare("about 10 ms  ", build(wide), 100, Path(folder) / "wide")
+        compare("about 10 ms  ", build(wide), 200, Path(folder) / "wide")
+        compare("empty step   ", build(digits), 5000, Path(folder) / "empty", True)
 
 
 if __name__ == "__main__":
