@@ -16,8 +16,8 @@ RUN := $(BIN)/algoperf run --workload=$(DEMO_WORKLOADS) --experiment_dir=$(DEMO)
 .PHONY: demo test test-slow lint format bench clean
 
 demo: $(INSTALLED)
-	$(RUN) --submission_path=adamw --num_tuning_trials=3
-	$(RUN) --submission_path=momentum --num_tuning_trials=3
+	$(RUN) --submission_path=adamw --num_tuning_trials=4
+	$(RUN) --submission_path=momentum --num_tuning_trials=4
 	$(RUN) --submission_path=nadamw
 	$(BIN)/algoperf score --submission_directory=$(DEMO) --rules=mini --workloads=$(DEMO_WORKLOADS) --studies=2 --output_dir=$(DEMO)_scores
 
