@@ -1,5 +1,38 @@
 """Stand-ins that tests share."""
 
+import contextlib
+
+import jax
+
+# The source of the smallest submission there is: it leaves everything as it was.
+PLAIN_SUBMISSION = """
+def get_batch_size(workload_name):
+    return 64
+
+def init_optimizer_state(workload, params, model_state, hyperparameters, rng):
+    return None
+
+def update_params(*, current_param_container, model_state, optimizer_state, **rest):
+    return optimizer_state, current_param_container, model_state
+"""
+
+
+@contextlib.contextmanager
+def compiled_functions():
+    """The names of the functions that the backend compiles meanwhile, as they come."""
+    names: list[str] = []
+
+    def note(event, duration, **details):
+        del duration
+        if event == "/jax/core/compile/backend_compile_duration":
+            names.append(details.get("fun_name", "?"))
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        yield names
+    finally:
+        jax.monitoring.unregister_event_duration_listener(note)
+
 
 class FakeTime:
     """Time that passes only when a test says so."""

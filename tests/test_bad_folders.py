@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import command, environment
+from fakes import PLAIN_SUBMISSION
 
 import workloads.catalog
 from algoperf.cli.main import main
@@ -23,16 +24,6 @@ SMALL = (
 )
 STUDY = Path("experiments/mine/study_0")
 TRIAL = STUDY / "digits_jax" / "trial_1"
-SUBMISSION = """
-def get_batch_size(workload_name):
-    return 64
-
-def init_optimizer_state(workload, params, model_state, hyperparameters, rng):
-    return None
-
-def update_params(*, current_param_container, model_state, optimizer_state, **rest):
-    return optimizer_state, current_param_container, model_state
-"""
 
 
 def call(*flags: str) -> int:
@@ -41,7 +32,7 @@ def call(*flags: str) -> int:
 
 def write_submission() -> None:
     Path("mine").mkdir()
-    Path("mine/submission.py").write_text(SUBMISSION)
+    Path("mine/submission.py").write_text(PLAIN_SUBMISSION)
 
 
 @pytest.fixture
@@ -104,7 +95,7 @@ def test_another_seed_is_refused(refused):
 
 
 def test_another_submission_source_is_refused(refused):
-    Path("mine/submission.py").write_text(SUBMISSION + "# changed\n")
+    Path("mine/submission.py").write_text(PLAIN_SUBMISSION + "# changed\n")
     message = refused("--rng_seed=3")
     assert f"{TRIAL} was written with other settings" in message
     assert "submission_source (a hash of the submission's files): " in message
@@ -219,7 +210,7 @@ def run_with_files_up_to(limit: int, folder: Path) -> subprocess.CompletedProces
 )
 def test_a_full_disk_ends_a_run_that_then_continues(tmp_path, limit, first_that_fails):
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "submission.py").write_text(SUBMISSION)
+    (tmp_path / "mine" / "submission.py").write_text(PLAIN_SUBMISSION)
     full = run_with_files_up_to(limit, tmp_path)
     assert full.returncode == 2, (first_that_fails, full.stderr)
     # A thread of TensorStore may still report to Orbax's event loop, now closed.

@@ -6,23 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import PLAIN_SUBMISSION
 
 from algoperf.cli.main import main
 
-PLAIN = """
+PLAIN = f"""
 import jax
 import jax.numpy as jnp
 from algoperf import spec
-
-def get_batch_size(workload_name):
-    return 64
-
-def init_optimizer_state(workload, params, model_state, hyperparameters, rng):
-    return None
-
-def update_params(*, current_param_container, model_state, optimizer_state, **rest):
-    return optimizer_state, current_param_container, model_state
-"""
+{PLAIN_SUBMISSION}"""
 LINES = PLAIN.count("\n")
 # A step that does something to the params `p`.
 STEP = """def update_params(

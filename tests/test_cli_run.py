@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import command, environment
+from fakes import PLAIN_SUBMISSION
 
 from algoperf.cli.main import main
 
@@ -21,16 +22,6 @@ TIMES = {
     "accumulated_eval_time",
     "accumulated_logging_time",
 }
-PLAIN = """
-def get_batch_size(workload_name):
-    return 64
-
-def init_optimizer_state(workload, params, model_state, hyperparameters, rng):
-    return None
-
-def update_params(*, current_param_container, model_state, optimizer_state, **rest):
-    return optimizer_state, current_param_container, model_state
-"""
 
 
 def rows(file: Path) -> list[dict[str, str]]:
@@ -50,7 +41,7 @@ def read(file: Path) -> Any:
 def run(tmp_path, monkeypatch, capsys):
     """Trains a submission that does nothing; returns what the screen shows."""
     monkeypatch.chdir(tmp_path)
-    Path("idle.py").write_text(PLAIN)
+    Path("idle.py").write_text(PLAIN_SUBMISSION)
 
     def run(*given: str) -> str:
         code = main(["run", "--workload=digits", "--submission_path=idle.py", *given])
@@ -137,7 +128,7 @@ def test_checkpoints_are_saved_unless_refused(run, flag, saved):
 
 def test_progress_is_one_line_that_updates_on_a_terminal(tmp_path):
     (tmp_path / "idle.py").write_text(
-        PLAIN.replace("return opt", "sleep(0.2); return opt")
+        PLAIN_SUBMISSION.replace("return opt", "sleep(0.2); return opt")
     )
     text = (tmp_path / "idle.py").read_text()
     (tmp_path / "idle.py").write_text("from time import sleep\n" + text)

@@ -1,11 +1,9 @@
 """A train step is compiled once a trial, an evaluation once a shape."""
 
-import contextlib
 from pathlib import Path
 
-import jax
 import pytest
-from fakes import Quiet
+from fakes import Quiet, compiled_functions
 
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
@@ -15,23 +13,6 @@ from algoperf.tuning import read_search_space, study_points
 from workloads.loading import load
 
 SUBMISSIONS = Path(__file__).parents[1] / "submissions"
-
-
-@contextlib.contextmanager
-def compiled_functions():
-    """The names of the functions that the backend compiles, as they come."""
-    names: list[str] = []
-
-    def note(event, duration, **details):
-        del duration
-        if event == "/jax/core/compile/backend_compile_duration":
-            names.append(details.get("fun_name", "?"))
-
-    jax.monitoring.register_event_duration_secs_listener(note)
-    try:
-        yield names
-    finally:
-        jax.monitoring.unregister_event_duration_listener(note)
 
 
 class Counting(Quiet):

@@ -38,7 +38,7 @@ WALL_CLOCK = {
 
 
 def start(folder: Path, devices: int) -> subprocess.Popen[str]:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(
         command(FLAGS),
         cwd=folder,
@@ -179,3 +179,23 @@ def test_seconds_spent_before_an_interruption_are_not_lost(whole, tmp_path):
     with open(trial_of(tmp_path) / "eval_measurements.csv", newline="") as stream:
         times = [float(row["score"]) for row in csv.DictReader(stream)]
     assert times == sorted(times)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2, 4])
+def test_a_run_killed_many_times_ends_as_an_uninterrupted_one(tmp_path, devices):
+    whole, interrupted = tmp_path / "whole", tmp_path / "interrupted"
+    process = start(whole, devices)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    chance = random.Random(100 + devices)
+    for _ in range(10):
+        process = start(interrupted, devices)
+        # At any moment: while it imports, compiles, trains, evaluates or saves.
+        time.sleep(chance.uniform(1.0, 8.0))
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=60)
+    process = start(interrupted, devices)
+    _, errors = process.communicate(timeout=240)
+    assert process.returncode == 0, errors
+    assert_equal_runs(whole, interrupted)

@@ -5,21 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import PLAIN_SUBMISSION
 
 from algoperf.facts import UserError
 from algoperf.submission import global_batch_size, load_submission, where_raised
 from workloads.catalog import DIGITS, MNIST
 
-PLAIN = """
-def get_batch_size(workload_name):
-    return 64
-
-def init_optimizer_state(workload, params, model_state, hyperparameters, rng):
-    return None
-
-def update_params(*, current_param_container, model_state, optimizer_state, **rest):
-    return optimizer_state, current_param_container, model_state
-"""
 # AlgoPerf's published signature.
 ELEVEN_ARGUMENTS = {
     "workload": "workload",
@@ -53,7 +44,7 @@ def write(folder: Path, more: str = "", name: str = "submission.py", **helpers: 
     """A plain submission with `more` at its end, and helper modules beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / name
-    file.write_text(PLAIN + more)
+    file.write_text(PLAIN_SUBMISSION + more)
     for module, text in helpers.items():
         (folder / f"{module}.py").write_text(text)
     return file
@@ -120,7 +111,7 @@ def test_a_dataclass_in_a_submission_finds_its_module(tmp_path):
     state = (
         "from dataclasses import dataclass\n@dataclass\nclass State:\n    step: int\n"
     )
-    file.write_text("from __future__ import annotations\n" + state + PLAIN)
+    file.write_text("from __future__ import annotations\n" + state + PLAIN_SUBMISSION)
     assert load_submission(file)
 
 

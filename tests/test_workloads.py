@@ -1,6 +1,5 @@
 """What every workload that needs no download promises, and mnist on made-up files."""
 
-import contextlib
 import dataclasses
 import functools
 import itertools
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import mnist_files
 import numpy as np
 import pytest
+from fakes import compiled_functions
 
 from algoperf.evaluate import evaluate
 from algoperf.facts import EVAL_SPLITS
@@ -58,23 +58,6 @@ def initial(workload) -> tuple[Any, Any]:
 
 def first_batch(workload: Workload, size: int = 16) -> dict[str, Any]:
     return dict(next(workload.data.batches("train", size, seed=0)))
-
-
-@contextlib.contextmanager
-def compilations():
-    """The names of the functions that are compiled meanwhile."""
-    names: list[str] = []
-
-    def note(event, duration, **details):
-        del duration
-        if event == "/jax/core/compile/backend_compile_duration":
-            names.append(details.get("fun_name", "?"))
-
-    jax.monitoring.register_event_duration_secs_listener(note)
-    try:
-        yield names
-    finally:
-        jax.monitoring.unregister_event_duration_listener(note)
 
 
 @functools.partial(jax.jit, static_argnums=0, static_argnames="mode")
@@ -230,10 +213,10 @@ def test_dropout_rate_and_label_smoothing_may_be_traced(workload, initial):
 def test_a_workload_is_a_static_argument_that_compiles_once(workload, initial):
     batch = first_batch(workload, 18)
     other = jax.tree.map(lambda leaf: leaf + 1, initial)
-    with compilations() as names:
+    with compiled_functions() as names:
         mean_loss(workload, *initial, batch, KEY, mode=TRAIN)
     assert sum("mean_loss" in name for name in names) == 1
-    with compilations() as names:
+    with compiled_functions() as names:
         mean_loss(workload, *initial, batch, OTHER_KEY, mode=TRAIN)
         mean_loss(workload, *other, batch, KEY, mode=TRAIN)
     assert names == []
