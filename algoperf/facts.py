@@ -86,6 +86,12 @@ class Facts:
         plain["data"] = self.data.summary
         return plain
 
+    def rules(self) -> dict[str, Any]:
+        """What decides a trial: the facts without the words that describe the data."""
+        plain = self.as_dict()
+        del plain["data"]
+        return plain
+
 
 def reached(value: float, target: float, goal: Goal) -> bool:
     """Whether `value` is at least as good as `target`: equality counts, NaN never."""

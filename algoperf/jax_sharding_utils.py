@@ -29,6 +29,22 @@ def replicate(tree: Any) -> Any:
     return jax.device_put(tree, get_replicate_sharding())
 
 
+def commit(tree: Any) -> Any:
+    """Replicates the arrays of a tree that were left on the default device.
+
+    A state built from `jnp.zeros` comes back from a step replicated, so the step after
+    it would be compiled again. Everything but such arrays is left as it is.
+    """
+    sharding = get_replicate_sharding()
+
+    def place(leaf: Any) -> Any:
+        if isinstance(leaf, jax.Array) and not leaf.committed:
+            return jax.device_put(leaf, sharding)
+        return leaf
+
+    return jax.tree.map(place, tree)
+
+
 def shard_along_batch_dim(tree: Any) -> Any:
     """Splits every array of a tree over the devices along its leading dimension."""
     return jax.device_put(tree, get_batch_dim_sharding())

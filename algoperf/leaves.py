@@ -120,13 +120,14 @@ def revive(leaf: Leaf, fresh: Any) -> Any:
     Args:
       leaf: with its values.
       fresh: the leaf of the same path in a freshly initialised state, or None;
-        objects such as functions are taken from there rather than from a pickle.
+        functions, and objects that cannot be pickled, are taken from there.
 
     Raises:
       UserError: an object is neither in the checkpoint nor in a fresh state.
     """
     if leaf.kind == "other":
-        if fresh is not None:
+        # A function belongs to this process; any other object to the trial.
+        if callable(fresh) or (fresh is not None and not leaf.pickled):
             return fresh
         if leaf.pickled:
             return pickle.loads(base64.b64decode(leaf.pickled))

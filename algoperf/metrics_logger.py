@@ -6,18 +6,17 @@ from typing import Any
 import jax
 import numpy as np
 
-from algoperf.records import STEP, CsvLog
+from algoperf.records import STEP
 
 
 class MetricsLogger:
-    """Keeps what is logged as it is and writes it later, outside the timed region.
+    """Keeps what is logged on the device; the harness takes it while the clock stands.
 
     Converting a device array to a number waits for the device: a submission that
-    logs must not pay for that, so `flush` does it while the clock is paused.
+    logs must not pay for that.
     """
 
-    def __init__(self, log: CsvLog):
-        self._log = log
+    def __init__(self) -> None:
         self._pending: list[dict[str, Any]] = []
 
     def append_scalar_metrics(
@@ -29,19 +28,27 @@ class MetricsLogger:
     ) -> None:
         """Logs scalars (numbers or arrays of one element) of one step."""
         del is_eval
-        row = {STEP: global_step, **metrics}
+        row = {STEP: global_step}
+        row |= {name: _kept(value) for name, value in metrics.items()}
         if preemption_count is not None:
             row["preemption_count"] = preemption_count
         self._pending.append(row)
 
-    def flush(self) -> None:
-        """Writes everything that was logged; waits for the device."""
+    def taken(self) -> list[dict[str, Any]]:
+        """The rows logged since the last call, as numbers; waits for the device."""
         rows = [
             {name: _plain(value) for name, value in row.items()}
             for row in jax.device_get(self._pending)
         ]
         self._pending.clear()
-        self._log.append(rows)
+        return rows
+
+
+def _kept(value: Any) -> Any:
+    """A copy of a device array, without waiting: the next step may donate it."""
+    if isinstance(value, jax.Array):
+        return jax.device_put(value, value.sharding, may_alias=False)
+    return value
 
 
 def _plain(value: Any) -> Any:

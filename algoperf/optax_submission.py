@@ -86,9 +86,7 @@ def make_train_step(
 
     The first three are donated. Compiled for one trial, once.
     """
-    options = {
-        name: getattr(point, name) for name in ("dropout_rate",) if hasattr(point, name)
-    }
+    dropout_rate = getattr(point, "dropout_rate", None)  # None: the workload's
     label_smoothing = getattr(point, "label_smoothing", 0.0)
     grad_clip = getattr(point, "grad_clip", None)
 
@@ -100,7 +98,7 @@ def make_train_step(
             spec.ForwardPassMode.TRAIN,
             rng,
             update_batch_norm=True,
-            **options,
+            dropout_rate=dropout_rate,
         )
         loss = workload.loss_fn(
             label_batch=batch["targets"],

@@ -19,8 +19,8 @@ class Progress:
     step: int = 0
     preemption_count: int = 0
     batches: int = 0  # taken from the training data
-    eval_rows: int = 0  # written to each CSV file when this was saved
-    measurement_rows: int = 0
+    eval_rows: int = 0  # in eval_measurements.csv when this was saved
+    measurement_rows: int = 0  # in measurements.csv
     seconds: Seconds = field(default_factory=Seconds)
     last_eval_submission_s: float = 0.0
     eval_results: tuple[tuple[int, dict[str, float]], ...] = ()
@@ -42,7 +42,7 @@ class Progress:
         seconds: Seconds,
         max_runtime_s: float,
     ) -> "Progress":
-        """The same trial after an evaluation that began at `seconds`.
+        """The same trial after an evaluation; `seconds` are read when it ended.
 
         A validation metric that is NaN means diverged: no parameter recovers from it.
         A target that is reached beyond the budget is not reached.

@@ -2,8 +2,6 @@
 
 import jax
 
-MAX_SEED = 2**32 - 1
-
 
 def PRNGKey(seed: int) -> jax.Array:
     """A raw threefry key, uint32 [2], as submissions expect."""

@@ -109,8 +109,11 @@ class CsvLog:
         before = self._path.read_text(errors="replace")
         text = self._format(complete[:rows], header=True) if self.columns else ""
         if text != before:
+            # Only what goes, with a header where the file begins.
+            gone = before.removeprefix(text)
+            header = "" if superseded.exists() else self._format([], header=True)
             with open(superseded, "a") as file:
-                file.write(before)
+                file.write(gone if gone == before else header + gone)
             write_text(self._path, text)
         self.rows = min(rows, len(complete))
 
@@ -128,10 +131,10 @@ def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     if not path.exists():
         return [], []
     text = path.read_text(errors="replace")
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    if not lines:
+    whole = text[: text.rfind("\n") + 1]
+    if not whole:
         return [], []
-    header, *rows = csv.reader(lines)
+    header, *rows = csv.reader(io.StringIO(whole, newline=""))
     return header, [
         dict(zip(header, row, strict=True)) for row in rows if len(row) == len(header)
     ]

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: finish the step, save, and end in good order."""
+"""Ctrl-C, SIGTERM, a closed terminal: finish the step, save, end in good order."""
 
 import signal
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class StopRequest:
 
         before = {
             number: signal.signal(number, ask)
-            for number in (signal.SIGINT, signal.SIGTERM)
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         }
         try:
             yield

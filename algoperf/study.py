@@ -10,7 +10,7 @@ import numpy as np
 
 from algoperf import records
 from algoperf.facts import Facts, UserError
-from algoperf.trial_folder import cannot_write, differences
+from algoperf.trial_folder import TrialFolder, cannot_write, differences
 
 FRAMEWORK = "jax"
 
@@ -75,7 +75,10 @@ def plan_study(
     listed = [
         {"trial": p.trial, "seed": p.seed, "hyperparameters": p.point} for p in plans
     ]
-    if not overwrite:
+    if overwrite:
+        for plan in plans:
+            TrialFolder(plan.folder).close()  # refused while another process runs it
+    else:
         listed = _continued(file, listed)
     try:
         records.write_json(file, {"experiment_seed": seed, "trials": listed})
@@ -111,10 +114,11 @@ def _experiment_seed(file: Path, seed: int | None, overwrite: bool) -> int:
         plan = records.read_json(file)
     except OSError as error:
         raise cannot_write(file.parent, error) from error
-    if overwrite:
-        return wanted
     written = plan.get("experiment_seed") if isinstance(plan, dict) else None
     trials = plan.get("trials") if isinstance(plan, dict) else None
+    if overwrite:
+        # Without a seed the study keeps the one it has.
+        return written if isinstance(written, int) and seed is None else wanted
     if not isinstance(written, int) or not isinstance(trials, list):
         raise UserError(
             f"{file} is not the plan of a study; give another --experiment_name, or "
@@ -129,10 +133,3 @@ def _experiment_seed(file: Path, seed: int | None, overwrite: bool) -> int:
             "or --overwrite to delete it."
         )
     return seed
-
-
-def chosen(
-    plans: Sequence[TrialPlan], start: int | None, end: int | None
-) -> Sequence[TrialPlan]:
-    """The trials of --hparam_start_index and --hparam_end_index (from 0, end out)."""
-    return plans[slice(start, end)]

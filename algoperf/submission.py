@@ -21,7 +21,9 @@ from algoperf.spec import (
     UpdateParamsFn,
 )
 
-_PACKAGE = "algoperf_submission_"
+# The package every submission is imported into; one at a time. Pickles in checkpoints
+# name it, so it must not depend on where the submission's folder is.
+_PACKAGE = "algoperf_submission"
 _OURS = ("algoperf", "workloads", "scoring")
 
 REQUIRED = ("get_batch_size", "init_optimizer_state", "update_params")
@@ -31,7 +33,7 @@ class Submission(NamedTuple):
     """A training algorithm: AlgoPerf's functions of one plain module."""
 
     path: Path
-    source_digest: str  # of its file and of the helper modules it imports
+    source_digest: str  # of its file and the helpers that importing it imports
     get_batch_size: Callable[[str], int]
     init_optimizer_state: InitOptimizerFn
     update_params: UpdateParamsFn
@@ -96,6 +98,15 @@ def load_submission(path: Path) -> Submission:
     )
 
 
+def eval_batch_size(submission: Submission, facts: Facts) -> int:
+    """The submission's batch size for evaluations; the workload's if it names none."""
+    if submission.get_eval_batch_size is None:
+        return facts.eval_batch_size
+    return _named_size(
+        submission, "get_eval_batch_size", facts, default=facts.eval_batch_size
+    )
+
+
 def global_batch_size(submission: Submission, facts: Facts, devices: int) -> int:
     """The submission's batch size for a workload, checked.
 
@@ -103,22 +114,7 @@ def global_batch_size(submission: Submission, facts: Facts, devices: int) -> int
     for one that they do not know: a full-scale variant then asks for its base, and
     anything else takes the workload's own default.
     """
-    names = [facts.name]
-    if facts.scale == "full" and facts.base != facts.name:
-        names.append(facts.base)
-    size: Any = facts.batch_size
-    for name in names:
-        try:
-            size = submission.get_batch_size(name)
-            break
-        except (ValueError, KeyError):
-            continue
-    if isinstance(size, bool) or not hasattr(size, "__index__") or int(size) < 1:
-        raise UserError(
-            f"get_batch_size({facts.name!r}) of {submission.path} gave {size!r}; it "
-            "has to be a positive whole number"
-        )
-    size = int(size)
+    size = _named_size(submission, "get_batch_size", facts, default=facts.batch_size)
     if size % devices:
         below, above = size - size % devices, size - size % devices + devices
         nearest = f"{below}, {above}" if below else f"{above}"
@@ -127,6 +123,27 @@ def global_batch_size(submission: Submission, facts: Facts, devices: int) -> int
             f"over {devices} devices; nearest sizes: {nearest}"
         )
     return size
+
+
+def _named_size(
+    submission: Submission, function: str, facts: Facts, default: int
+) -> int:
+    names = [facts.name]
+    if facts.scale == "full" and facts.base != facts.name:
+        names.append(facts.base)
+    size: Any = default
+    for name in names:
+        try:
+            size = getattr(submission, function)(name)
+            break
+        except (ValueError, KeyError):
+            continue
+    if isinstance(size, bool) or not hasattr(size, "__index__") or int(size) < 1:
+        raise UserError(
+            f"{function}({facts.name!r}) of {submission.path} gave {size!r}; it has to "
+            "be a positive whole number"
+        )
+    return int(size)
 
 
 def where_raised(error: BaseException, folder: Path) -> str:
@@ -140,16 +157,15 @@ def _import(file: Path) -> tuple[ModuleType, list[Path]]:
     """Executes the file within a package made for its folder: (module, its helpers)."""
     if file.suffix != ".py":
         raise UserError(f"{file} is not a Python file: a submission ends in .py")
-    _forget_earlier_submissions()
+    _forget_earlier_submission()
     folder = file.parent
-    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    package = ModuleType(f"{_PACKAGE}{digest}")
+    package = ModuleType(_PACKAGE)
     package.__path__ = [str(folder)]
     before = set(sys.modules)
     package.modules_before = before  # type: ignore[attr-defined]
-    sys.modules[package.__name__] = package
+    sys.modules[_PACKAGE] = package
     # The file's name need not be a module's: `adam.v2.py` is fine.
-    name = package.__name__ + "." + re.sub(r"\W", "_", file.stem)
+    name = f"{_PACKAGE}." + re.sub(r"\W", "_", file.stem)
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec is not None
     assert spec.loader is not None
@@ -174,19 +190,19 @@ def _import(file: Path) -> tuple[ModuleType, list[Path]]:
     return module, list(_helpers(folder, before).values())
 
 
-def _forget_earlier_submissions() -> None:
-    """Takes earlier submissions and their helpers out of Python's tables.
+def _forget_earlier_submission() -> None:
+    """Takes an earlier submission and its helpers out of Python's tables.
 
     A helper of the same name in another folder must not be taken for this one's.
     """
-    for name, package in list(sys.modules.items()):
-        if not name.startswith(_PACKAGE) or not hasattr(package, "modules_before"):
-            continue
-        for folder in package.__path__:
-            for module in (name, *_helpers(Path(folder), package.modules_before)):
-                sys.modules.pop(module, None)
-            if folder in sys.path:
-                sys.path.remove(folder)
+    package = sys.modules.pop(_PACKAGE, None)
+    if package is None:
+        return
+    for folder in package.__path__:
+        for module in _helpers(Path(folder), package.modules_before):
+            sys.modules.pop(module, None)
+        if folder in sys.path:
+            sys.path.remove(folder)
 
 
 @contextmanager

@@ -52,6 +52,16 @@ def three_values(function: str, returned: Any) -> tuple[Any, Any, Any]:
     )
 
 
+def check_not_donated(params: Any) -> None:
+    """Refuses params whose memory a jitted function of the submission has taken."""
+    leaves = jax.tree.leaves(params)
+    if any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in leaves):
+        raise ValueError(
+            "the params to evaluate were donated to a jitted function and are gone; "
+            "raise TrainingCompleteError before that call"
+        )
+
+
 def check_params(params: Any, shapes: Any) -> None:
     """Refuses params that are not the workload's: other names or other shapes."""
     found, wanted = _shapes_by_path(params), _shapes_by_path(shapes)

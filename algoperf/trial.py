@@ -13,7 +13,7 @@ from algoperf.clock import Clock
 from algoperf.data import Batches
 from algoperf.evaluate import evaluate
 from algoperf.facts import UserError
-from algoperf.jax_sharding_utils import replicate
+from algoperf.jax_sharding_utils import commit, replicate
 from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
 from algoperf.profiling import Profiler
@@ -22,12 +22,13 @@ from algoperf.spec import TrainingCompleteError
 from algoperf.stop_request import StopRequest
 from algoperf.submission import Submission
 from algoperf.submission_calls import (
+    check_not_donated,
     check_params,
     describe_failure,
     submission_code,
     three_values,
 )
-from algoperf.trial_folder import TrialFolder, cannot_write
+from algoperf.trial_folder import TrialFolder, writing_to
 from algoperf.workload import Workload
 
 
@@ -71,22 +72,28 @@ class Trial:
     state: TrainState
     progress: Progress
     logger: MetricsLogger
+    eval_batch_size: int | None = None  # None: the workload's
     profiler: Profiler | None = None
     saved_step: int | None = None
     queue: Iterator[Any] = field(init=False)
+    shown_results: list[tuple[int, dict[str, float]]] = field(init=False)
+    params_types: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.queue = self.clock.timed(self.batches)
+        self._show_results()
+        self.params_types = self.workload.model_params_types
 
     def run(self, stop: StopRequest) -> Progress:
         """Trains until the trial ends or `stop` asks for it; returns how far it got."""
+        # What the harness itself compiles, and work that set-up left on the device,
+        # is done before the clock runs.
+        jax.block_until_ready((self._keys(), self.state))
         try:
             with self.clock.running():
                 self._train(stop)
         except (UserError, KeyboardInterrupt):
             raise
-        except OSError as error:
-            raise cannot_write(self.folder.path, error) from error
         except Exception as error:
             message, text = describe_failure(error, self.submission.path.parent)
             self.observer.message(message)
@@ -115,11 +122,12 @@ class Trial:
                     self._record()
         with self.clock.paused(wait_for=self.state), self.clock.logging():
             self._finish()
+        self.progress = replace(self.progress, seconds=self.clock.read())
 
     def _step(self) -> None:
         """data_selection and update_params: everything here is the submission's."""
         progress, step = self.progress, self.progress.step
-        data_key, update_key, _, _ = _step_keys()(self.step_key, step)
+        data_key, update_key, _, _ = self._keys()
         params, model_state, optimizer_state = self.state
         with submission_code():
             try:
@@ -139,6 +147,7 @@ class Trial:
                     **self._arguments(update_key),
                 )
             except TrainingCompleteError:
+                check_not_donated(params)
                 self.progress = progress.ended("stopped by submission")
                 return
             self.state = _state_of("update_params", returned)
@@ -146,7 +155,7 @@ class Trial:
 
     def _prepare_for_eval(self) -> None:
         """prepare_for_eval: charged, and its results replace the training state."""
-        *_, prepare_key, _ = _step_keys()(self.step_key, self.progress.step - 1)
+        *_, prepare_key, _ = self._keys(after_step=True)
         with submission_code():
             try:
                 returned = self.submission.prepare_for_eval(
@@ -161,25 +170,41 @@ class Trial:
         check_params(self.state.params, self.workload.param_shapes)
         # A submission may return arrays on one device: bring them where batches are.
         params, model_state = replicate((self.state.params, self.state.model_state))
-        self.state = self.state._replace(params=params, model_state=model_state)
-        *_, eval_key = _step_keys()(self.step_key, self.progress.step - 1)
-        metrics = evaluate(self.workload, params, model_state, eval_key)
+        optimizer_state = commit(self.state.optimizer_state)
+        self.state = TrainState(params, model_state, optimizer_state)
+        *_, eval_key = self._keys(after_step=True)
+        metrics = evaluate(
+            self.workload, params, model_state, eval_key, self.eval_batch_size
+        )
         self.progress = self.progress.evaluated(
             self.workload.facts,
             metrics,
             self.clock.read(),
             self.limits.max_runtime_s,
         )
+        self._show_results()
+
+    def _show_results(self) -> None:
+        """Copies for the submission: what it changes in them is not recorded."""
+        self.shown_results = [
+            (step, dict(values)) for step, values in self.progress.eval_results
+        ]
+
+    def _keys(self, after_step: bool = False) -> tuple[jax.Array, ...]:
+        """The data, update, prepare and eval keys of the coming step, or the last."""
+        step = max(self.progress.step - after_step, 0)
+        return _step_keys()(self.step_key, step)
 
     def _record(self) -> None:
-        self.logger.flush()
-        self.folder.append_evaluation(self.progress)
+        with writing_to(self.folder.path):
+            self.folder.append_evaluation(self.progress, self.logger.taken())
         self._save()
         self.observer.evaluated(self.progress)
 
     def _finish(self) -> None:
         """After the last evaluation, or between two of them if a stop is asked for."""
-        self.logger.flush()
+        with writing_to(self.folder.path):
+            self.folder.measurements.append(self.logger.taken())
         self.progress = replace(self.progress, seconds=self.clock.read())
         self._save()
         if self.checkpoints is not None:
@@ -203,12 +228,12 @@ class Trial:
         return {
             "workload": self.workload,
             "current_param_container": params,
-            "current_params_types": self.workload.model_params_types,
+            "current_params_types": self.params_types,
             "model_state": model_state,
             "hyperparameters": self.hyperparameters,
             "loss_type": self.workload.loss_type,
             "optimizer_state": optimizer_state,
-            "eval_results": list(self.progress.eval_results),
+            "eval_results": self.shown_results,
             "global_step": self.progress.step,
             "rng": rng,
         }

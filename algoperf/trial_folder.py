@@ -4,7 +4,8 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +100,10 @@ class TrialFolder:
         ):
             log.rewind(rows, self.path / f"superseded_{name}")
 
-    def append_evaluation(self, progress: Progress) -> None:
-        """One row in each CSV file for the latest evaluation."""
+    def append_evaluation(
+        self, progress: Progress, logged: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """One row in each CSV file for the latest evaluation, after what was logged."""
         step, values = progress.eval_results[-1]
         row = {
             **values,
@@ -109,6 +112,7 @@ class TrialFolder:
         }
         # AlgoPerf's columns are in alphabetical order in the one file only.
         self.evals.append([dict(sorted(row.items()))])
+        self.measurements.append(logged)
         self.measurements.append([row])
 
     def append_end(self, progress: Progress) -> None:
@@ -122,6 +126,15 @@ class TrialFolder:
                 }
             ]
         )
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Turns what goes wrong with the disk into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise cannot_write(path, error) from error
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:

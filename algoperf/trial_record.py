@@ -12,6 +12,15 @@ from algoperf.study import TrialPlan
 from algoperf.submission import Submission
 from algoperf.workload import Workload
 
+_RESULTS = (
+    "steps",
+    "preemption_count",
+    "best",
+    "test_target_reached",
+    "seconds",
+    "batch_size",
+)
+
 
 def new_record(
     plan: TrialPlan,
@@ -38,6 +47,8 @@ def new_record(
             {"started_at": now(), **describe_environment()},
         ],
         **results(workload.facts, Progress()),
+        # How far an interrupted trial was, until this process gets further.
+        **{name: earlier[name] for name in _RESULTS if name in earlier},
     }
 
 

@@ -14,14 +14,19 @@ from algoperf.clock import Clock
 from algoperf.data import PlacedBatches
 from algoperf.environment import meta_data
 from algoperf.facts import UserError
-from algoperf.jax_sharding_utils import get_replicate_sharding
+from algoperf.jax_sharding_utils import commit
 from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
 from algoperf.profiling import Profiler
 from algoperf.progress import Progress
 from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan
-from algoperf.submission import Submission, global_batch_size, load_submission
+from algoperf.submission import (
+    Submission,
+    eval_batch_size,
+    global_batch_size,
+    load_submission,
+)
 from algoperf.submission_calls import (
     SubmissionFailed,
     describe_failure,
@@ -103,7 +108,7 @@ class TrialRun:
             "tuning_ruleset": self.options.ruleset,
             "hyperparameters": self.plan.point,
             "seed": self.plan.seed,
-            "workload": self.workload.facts.as_dict(),
+            "workload": self.workload.facts.rules(),
             "limits": asdict(self.options.limits),
         }
 
@@ -164,14 +169,49 @@ class TrialRun:
         checkpoints: Checkpoints | None,
     ) -> Trial:
         with submission_code():
-            batch_size = global_batch_size(
-                submission, self.workload.facts, jax.device_count()
-            )
+            facts = self.workload.facts
+            batch_size = global_batch_size(submission, facts, jax.device_count())
+            eval_size = eval_batch_size(submission, facts)
         record["batch_size"] = batch_size
         data_key, optimizer_key, model_key, step_key = jax.random.split(
             jax.random.PRNGKey(self.plan.seed), 4
         )
         state = self._initial_state(submission, model_key, optimizer_key)
+        state, progress = self._restored(state, folder, checkpoints)
+        profiler = None
+        if self.options.profile:
+            profiler = Profiler(folder.path / "profile")
+        logger = MetricsLogger()
+        self.workload.attach_metrics_logger(logger)
+        batches = PlacedBatches(
+            self.workload.data.batches(
+                "train", batch_size, _seed_of(data_key), progress.batches
+            )
+        )
+        batches.fetch_ahead()
+        return Trial(
+            workload=self.workload,
+            submission=submission,
+            hyperparameters=self.plan.hyperparameters,
+            limits=self.options.limits,
+            folder=folder,
+            observer=self.observer,
+            checkpoints=checkpoints,
+            clock=Clock(progress.seconds),
+            batches=batches,
+            step_key=step_key,
+            state=state,
+            progress=progress,
+            logger=logger,
+            profiler=profiler,
+            eval_batch_size=eval_size,
+            saved_step=progress.step if progress.preemption_count else None,
+        )
+
+    def _restored(
+        self, state: TrainState, folder: TrialFolder, checkpoints: Checkpoints | None
+    ) -> tuple[TrainState, Progress]:
+        """The last checkpoint, or a fresh start; and the files as they were then."""
         progress = Progress()
         restored = checkpoints.restore(state) if checkpoints else None
         if restored is not None:
@@ -188,32 +228,7 @@ class TrialRun:
             meta_data(self.workload.facts, self.plan.seed),
             self.options.flags or {},
         )
-        logger = MetricsLogger(folder.measurements)
-        self.workload.attach_metrics_logger(logger)
-        batches = PlacedBatches(
-            self.workload.data.batches(
-                "train", batch_size, _seed_of(data_key), progress.batches
-            )
-        )
-        return Trial(
-            workload=self.workload,
-            submission=submission,
-            hyperparameters=self.plan.hyperparameters,
-            limits=self.options.limits,
-            folder=folder,
-            observer=self.observer,
-            checkpoints=checkpoints,
-            clock=Clock(progress.seconds),
-            batches=batches,
-            step_key=step_key,
-            state=state,
-            progress=progress,
-            logger=logger,
-            profiler=Profiler(folder.path / "profile")
-            if self.options.profile
-            else None,
-            saved_step=progress.step if restored else None,
-        )
+        return state, progress
 
     def _initial_state(
         self, submission: Submission, model_key: jax.Array, optimizer_key: jax.Array
@@ -227,23 +242,7 @@ class TrialRun:
                 self.plan.hyperparameters,
                 optimizer_key,
             )
-        return TrainState(params, model_state, _committed(optimizer_state))
-
-
-def _committed(optimizer_state: Any) -> Any:
-    """Replicates the arrays of a state that were left on the default device.
-
-    A state built from `jnp.zeros` comes back from the first step replicated, so the
-    second step would be compiled again. Everything else is left as it is.
-    """
-    sharding = get_replicate_sharding()
-
-    def place(leaf: Any) -> Any:
-        if isinstance(leaf, jax.Array) and not leaf.committed:
-            return jax.device_put(leaf, sharding)
-        return leaf
-
-    return jax.tree.map(place, optimizer_state)
+        return TrainState(params, model_state, commit(optimizer_state))
 
 
 def _seed_of(key: jax.Array) -> int:

@@ -11,6 +11,8 @@ from typing import Any
 from algoperf.facts import UserError
 from algoperf.halton import generate_search
 
+STUDY_STRIDE = 1_000
+
 SearchSpace = Mapping[str, Mapping[str, Any]] | Sequence[Mapping[str, Any]]
 
 
@@ -51,12 +53,13 @@ def study_points(space: SearchSpace, trials: int, study: int = 0) -> list[Any]:
     """The hyperparameters of every trial of a study, as namedtuples.
 
     A list gives its first `trials` points, in every study the same. A space is
-    sampled: study s gets the points s * trials ... (s + 1) * trials - 1 of one
-    quasi-random sequence, so that studies are different samples, as AlgoPerf's rules
-    ask for, and study 0 has the set of points that AlgoPerf draws.
+    sampled: study s gets the points from s * 1,000 on of one quasi-random sequence, so
+    that studies are different samples, as AlgoPerf's rules ask for, a longer study
+    begins like a shorter one, and study 0 has the set of points that AlgoPerf draws.
     """
     if isinstance(space, Mapping):
-        return generate_search(space, (study + 1) * trials)[study * trials :]
+        first = study * STUDY_STRIDE
+        return generate_search(space, first + trials)[first:]
     if trials > len(space):
         raise UserError(
             f"{trials} tuning trials asked for, but the search space is a list of "

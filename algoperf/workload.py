@@ -201,9 +201,8 @@ class Workload:
 
     def has_reached_test_target(self, eval_result: dict[str, float]) -> bool:
         """Whether `test/<metric>` reaches its target; true if there is none."""
-        if self.facts.test_target is None:
-            return True
-        return self.facts.reached_test(eval_result[f"test/{self.facts.metric}"])
+        value = eval_result.get(f"test/{self.facts.metric}", float("nan"))
+        return self.facts.reached_test(value)
 
     @property
     def loss_type(self) -> LossType:

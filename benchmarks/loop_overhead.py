@@ -103,7 +103,7 @@ def harness_loop(
     workload: Workload, submission, point, folder: TrialFolder
 ) -> Callable[[int], float]:
     """Runs n more steps of a trial, without evaluations; returns the seconds."""
-    workload.attach_metrics_logger(MetricsLogger(folder.measurements))
+    workload.attach_metrics_logger(MetricsLogger())
     trial = Trial(
         workload=workload,
         submission=submission,

@@ -12,6 +12,8 @@ import pytest
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+pytest_plugins = ["fake_trial"]
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

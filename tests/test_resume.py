@@ -2,6 +2,7 @@
 
 import csv
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -21,7 +22,6 @@ STEPS, EVERY = 240, 20
 FLAGS = (
     "run",
     "--workload=digits",
-    f"--submission_path={SUBMISSION}",
     "--rng_seed=7",
     f"--max_global_steps={STEPS}",
     f"--eval_every_steps={EVERY}",
@@ -37,10 +37,12 @@ WALL_CLOCK = {
 }
 
 
-def start(folder: Path, devices: int) -> subprocess.Popen[str]:
+def start(
+    folder: Path, devices: int, submission: Path = SUBMISSION
+) -> subprocess.Popen[str]:
     folder.mkdir(parents=True, exist_ok=True)
     return subprocess.Popen(
-        command(FLAGS),
+        command([*FLAGS, f"--submission_path={submission}"]),
         cwd=folder,
         env=environment(devices),
         stdout=subprocess.PIPE,
@@ -160,6 +162,29 @@ def test_a_stopped_run_saves_says_how_to_go_on_and_goes_on(
     assert process.returncode == 0, errors
     assert f"resumed from step {stopped['steps']}" in output
     assert_equal_runs(folder, tmp_path)
+
+
+def test_a_submission_may_move_before_it_goes_on(tmp_path):
+    first = tmp_path / "a" / "resumable"
+    shutil.copytree(SUBMISSION, first)
+    process = start(tmp_path / "run", 1, first)
+    wait_for_evaluations(process, tmp_path / "run", 3)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    second = tmp_path / "b" / "resumable"
+    shutil.copytree(first, second)
+    shutil.rmtree(first)
+    process = start(tmp_path / "run", 1, second)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "resumed from step" in output
+    assert "damaged" not in output
+    # What the killed process wrote after its checkpoint is kept, without the rest.
+    kept = trial_of(tmp_path / "run") / "superseded_measurements.csv"
+    if kept.exists():
+        lines = kept.read_text().splitlines()
+        assert lines[0].startswith("global_step,")
+        assert not any(line.startswith("1,") for line in lines[1:])
 
 
 def test_seconds_spent_before_an_interruption_are_not_lost(whole, tmp_path):

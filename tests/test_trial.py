@@ -1,119 +1,16 @@
-"""The loop: what is charged, when it evaluates, how it ends."""
+"""The loop: what is charged, when it evaluates, what submissions see."""
 
-import itertools
 import json
-import re
 from dataclasses import replace
-from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import pytest
-from fakes import FakeTime, Quiet
+from fake_trial import FakeCheckpoints, submission
+from fakes import FakeTime
 
-from algoperf.clock import Clock, Seconds
-from algoperf.data import PlacedBatches
+from algoperf.clock import Seconds
 from algoperf.limits import Limits
-from algoperf.metrics_logger import MetricsLogger
 from algoperf.progress import Progress
-from algoperf.spec import TrainingCompleteError
 from algoperf.stop_request import StopRequest
-from algoperf.submission import Submission, keep_everything, next_batch
-from algoperf.trial import TrainState, Trial
-from algoperf.trial_folder import TrialFolder
-from workloads.loading import load
-
-NEVER = Limits(max_runtime_s=1e9, max_steps=10, eval_every_steps=4)
-
-
-class FakeCheckpoints:
-    """Checkpoints that take time and are only counted."""
-
-    def __init__(self, now: FakeTime, seconds: float):
-        self.now, self.seconds = now, seconds
-        self.steps: list[int] = []
-
-    def save(self, step, state, progress):
-        self.now.passes(self.seconds)
-        self.steps.append(step)
-
-    def wait(self):
-        pass
-
-
-def submission(update_s=0.0, prepare_s=0.0, now=None, update=None) -> Submission:
-    """A submission that adds a little to every parameter and takes its time."""
-
-    def update_params(**arguments):
-        if now is not None:
-            now.passes(update_s)
-        if update is not None:
-            return update(arguments)
-        params = jax.tree.map(lambda p: p + 0.0, arguments["current_param_container"])
-        return arguments["optimizer_state"], params, arguments["model_state"]
-
-    def prepare_for_eval(**arguments):
-        if now is not None:
-            now.passes(prepare_s)
-        return keep_everything(**arguments)
-
-    return Submission(
-        path=Path(__file__),
-        source_digest="",
-        get_batch_size=lambda name: 64,
-        init_optimizer_state=lambda *arguments: None,
-        update_params=update_params,
-        prepare_for_eval=prepare_for_eval,
-        data_selection=next_batch,
-        get_eval_batch_size=None,
-    )
-
-
-@pytest.fixture(scope="module")
-def digits():
-    return load("digits")
-
-
-@pytest.fixture
-def start(digits, tmp_path):
-    """Builds a trial on digits; `slow_eval_s` makes evaluations take fake time."""
-    folder = TrialFolder(tmp_path / "trial_1")
-
-    def build(plan, limits=NEVER, now=None, slow_eval_s=0.0, device_s=0.0, **changes):
-        workload = digits
-        if now is not None:
-            summarize = workload.metrics.summarize
-
-            def slow(measurements):
-                now.passes(slow_eval_s / 3)  # one third each split
-                return summarize(measurements)
-
-            metrics = workload.metrics._replace(summarize=slow)
-            workload = replace(workload, metrics=metrics)
-            clock = Clock(now=now, wait=lambda tree: now.passes(device_s))
-        else:
-            clock = Clock()
-        params, model_state = workload.init_model_fn(jax.random.PRNGKey(0))
-        workload.attach_metrics_logger(MetricsLogger(folder.measurements))
-        return Trial(
-            workload=workload,
-            submission=plan,
-            hyperparameters=None,
-            limits=limits,
-            folder=folder,
-            observer=Quiet(),
-            checkpoints=changes.pop("checkpoints", None),
-            clock=clock,
-            batches=PlacedBatches(workload.data.batches("train", 64, 0)),
-            step_key=jax.random.PRNGKey(1),
-            state=TrainState(params, model_state, None),
-            progress=Progress(),
-            logger=workload.metrics_logger,
-            **changes,
-        )
-
-    yield build
-    folder.close()
 
 
 def test_slow_evaluations_and_checkpoints_are_not_charged(start):
@@ -171,106 +68,6 @@ def test_a_period_in_seconds_counts_submission_time(start):
     trial = start(submission(update_s=1.0, now=now), limits, now=now, slow_eval_s=100.0)
     progress = trial.run(StopRequest())
     assert [step for step, _ in progress.eval_results] == [1, 4, 7, 10, 12]
-
-
-def test_a_target_beyond_the_budget_is_not_reached(digits):
-    metrics = {"validation/accuracy": 1.0, "test/accuracy": 1.0}
-    late = Progress(step=5).evaluated(digits.facts, metrics, Seconds(10.0), 9.0)
-    assert late.outcome is None
-    in_time = Progress(step=5).evaluated(digits.facts, metrics, Seconds(9.0), 9.0)
-    assert in_time.outcome == "reached"
-
-
-def test_reaching_the_target_ends_a_trial(start):
-    def jump_to_the_answer(arguments):
-        return None, arguments["current_param_container"], None
-
-    trial = start(submission(update=jump_to_the_answer))
-    easy = replace(trial.workload.facts, validation_target=0.0)
-    trial.workload = replace(trial.workload, facts=easy)
-    progress = trial.run(StopRequest())
-    assert (progress.outcome, progress.step) == ("reached", 1)
-    assert progress.validation_goal_reached
-
-
-def test_nan_parameters_end_a_trial_as_diverged(start):
-    def to_nan(arguments):
-        params = jax.tree.map(
-            lambda p: p * jnp.nan, arguments["current_param_container"]
-        )
-        return None, params, None
-
-    progress = start(submission(update=to_nan)).run(StopRequest())
-    assert (progress.outcome, progress.step) == ("diverged", 1)
-
-
-def test_a_submission_that_is_done_gets_a_last_evaluation_of_the_old_state(start):
-    steps = itertools.count()
-
-    def stop_at_the_third(arguments):
-        if next(steps) == 2:
-            raise TrainingCompleteError
-        return None, arguments["current_param_container"], None
-
-    progress = start(submission(update=stop_at_the_third)).run(StopRequest())
-    assert progress.outcome == "stopped by submission"
-    assert [step for step, _ in progress.eval_results] == [1, 2]
-
-
-def test_an_exception_ends_the_trial_with_its_traceback(start):
-    def break_down(arguments):
-        raise RuntimeError(f"cannot do step {arguments['global_step']}")
-
-    trial = start(submission(update=break_down))
-    progress = trial.run(StopRequest())
-    assert progress.outcome == "failed"
-    assert "cannot do step 0" in progress.error
-    assert "break_down" in progress.error
-    (message,) = trial.observer.messages
-    assert message.startswith(
-        "failed: RuntimeError: cannot do step 0 (at test_trial.py"
-    )
-
-
-@pytest.mark.parametrize(
-    ("change", "text"),
-    [
-        (
-            lambda p: {**p, "output": jax.tree.map(jnp.transpose, p["output"])},
-            r"kernel.*\(10, 128\)",
-        ),
-        (
-            lambda p: {k: v for k, v in p.items() if k != "output"},
-            "did not return parameter output/",
-        ),
-        (
-            lambda p: {**p, "extra": jnp.ones(3)},
-            "extra, which the workload does not have",
-        ),
-    ],
-)
-def test_parameters_of_another_shape_are_refused(start, change, text):
-    def update(arguments):
-        return None, change(arguments["current_param_container"]), None
-
-    trial = start(submission(update=update))
-    progress = trial.run(StopRequest())
-    assert progress.outcome == "failed"
-    assert "may not change the model" in progress.error
-    assert re.search(text, progress.error)
-
-
-def test_an_evaluation_that_fails_ends_the_trial_visibly(start):
-    trial = start(submission())
-
-    def broken(measurements):
-        raise ValueError("no metric today")
-
-    metrics = trial.workload.metrics._replace(summarize=broken)
-    trial.workload = replace(trial.workload, metrics=metrics)
-    progress = trial.run(StopRequest())
-    assert progress.outcome == "failed"
-    assert "no metric today" in progress.error
 
 
 def test_skipped_evaluations_leave_the_limits_in_force(start):

@@ -57,10 +57,20 @@ def test_study_0_has_the_first_points_of_the_sequence():
 
 
 @pytest.mark.parametrize("trials", [1, 3, 5])
-def test_studies_continue_the_sequence(trials):
+def test_studies_draw_different_points_of_the_sequence(trials):
     joined = [p for study in range(3) for p in study_points(SPACE, trials, study)]
-    assert joined == generate_search(SPACE, 3 * trials)
     assert len(set(joined)) == 3 * trials
+    sequence = generate_search(SPACE, 2_000 + trials)
+    expected = [
+        sequence[1_000 * study + i] for study in range(3) for i in range(trials)
+    ]
+    assert joined == expected
+
+
+@pytest.mark.parametrize("study", [0, 1, 2])
+def test_a_longer_study_begins_like_a_shorter_one(study):
+    longer = study_points(SPACE, trials=5, study=study)
+    assert study_points(SPACE, trials=2, study=study) == longer[:2]
 
 
 @pytest.mark.parametrize("study", [0, 1, 2])

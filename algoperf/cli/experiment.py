@@ -15,7 +15,7 @@ from algoperf.cli.screen import Screen, study_table
 from algoperf.facts import Facts
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
-from algoperf.study import TrialPlan, chosen, plan_study
+from algoperf.study import TrialPlan, plan_study
 from algoperf.submission import global_batch_size, load_submission
 from algoperf.submission_calls import SubmissionFailed, submission_code
 from algoperf.trial_run import RunOptions, TrialRun
@@ -31,30 +31,17 @@ def run_experiment(request: Request) -> int:
     # Libraries (Grain, TFDS) read absl flags of their own, which are never parsed
     # here: this command has no global flags.
     flags.FLAGS.mark_as_parsed()
-    space = read_search_space(request.search_space) if request.search_space else None
     # Orbax logs what it raises, with a traceback; the message is ours to give.
     for name in ("absl", "asyncio", "concurrent.futures"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     _check_submission(request)
+    studies = _plan_all(request)  # refuses before anything is trained
     stop = StopRequest()
     failed = 0
     with stop.listening():
         for facts in request.workloads:
             workload = load(facts.name, request.data_dir)
-            for study in request.studies:
-                points = (
-                    [None]
-                    if space is None
-                    else study_points(space, request.trials, study)
-                )
-                plans = plan_study(
-                    request.experiment,
-                    facts,
-                    study,
-                    points,
-                    request.seed,
-                    request.overwrite,
-                )
+            for plans in studies[facts.name]:
                 records = _run_study(request, workload, plans, stop)
                 failed += sum(record["outcome"] == "failed" for record in records)
                 if stop.signal_number is not None:
@@ -68,6 +55,30 @@ def run_experiment(request: Request) -> int:
         )
         return EXIT_FAILED
     return 0
+
+
+def _plan_all(request: Request) -> dict[str, list[Sequence[TrialPlan]]]:
+    """The trials of every study of every workload, written down and to be run."""
+    space = read_search_space(request.search_space) if request.search_space else None
+    studies: dict[str, list[Sequence[TrialPlan]]] = {}
+    for facts in request.workloads:
+        studies[facts.name] = []
+        for study in request.studies:
+            points = [None]
+            if space is not None:
+                points = study_points(space, request.trials, study)
+            # A part of a study cannot get other seeds or points than the rest of it.
+            all_chosen = len(request.chosen(points)) == len(points)
+            plans = plan_study(
+                request.experiment,
+                facts,
+                study,
+                points,
+                request.seed,
+                request.overwrite and all_chosen,
+            )
+            studies[facts.name].append(request.chosen(plans))
+    return studies
 
 
 def _check_submission(request: Request) -> None:
@@ -115,7 +126,7 @@ def _run_study(
         flags=request.flags,
     )
     records = []
-    for plan in chosen(plans, request.first_trial, request.end_trial):
+    for plan in plans:
         title = (
             f"{request.experiment.name} {workload.facts.name} study {plan.study} "
             f"trial {plan.trial}"

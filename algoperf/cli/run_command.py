@@ -3,6 +3,7 @@
 import datetime
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,10 @@ class Request:
     overwrite: bool
     profile: bool
     flags: dict[str, Any]
+
+    def chosen(self, trials: Sequence[Any]) -> Sequence[Any]:
+        """Of a study's trials those to run: --hparam_start_index up to the end."""
+        return trials[self.first_trial : self.end_trial]
 
 
 def request_from(values: flags.FlagValues) -> Request:

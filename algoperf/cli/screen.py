@@ -28,6 +28,7 @@ class Screen:
         self._next_refresh = 0.0
         self._latest = "not evaluated yet"
         self._width = 0
+        self._closed = False
 
     def stepped(self, progress: Progress, submission_s: float) -> None:
         """Redraws the line if it is time to."""
@@ -46,12 +47,13 @@ class Screen:
         if self._live:
             self._draw(line)
         else:
-            print(line, file=self._stream, flush=True)
+            self._write(line + "\n")
 
     def message(self, text: str) -> None:
         """A line of its own that stays."""
-        self._clear()
-        print(f"{self._title}: {text}", file=self._stream, flush=True)
+        cleared = "\r" + " " * self._width + "\r" if self._live and self._width else ""
+        self._width = 0
+        self._write(f"{cleared}{self._title}: {text}\n")
 
     def ended(self, record: dict[str, Any]) -> None:
         """The summary of a trial that ended now."""
@@ -79,14 +81,17 @@ class Screen:
         )
 
     def _draw(self, line: str) -> None:
-        self._stream.write("\r" + line.ljust(self._width))
-        self._stream.flush()
+        self._write("\r" + line.ljust(self._width))
         self._width = len(line)
 
-    def _clear(self) -> None:
-        if self._live and self._width:
-            self._stream.write("\r" + " " * self._width + "\r")
-            self._width = 0
+    def _write(self, text: str) -> None:
+        if self._closed:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:
+            self._closed = True  # nobody looks any more: training goes on
 
 
 def study_table(records: Sequence[dict[str, Any]]) -> str:

@@ -86,7 +86,8 @@ def update_params(
 ) -> spec.UpdateReturn:
     """One update of the parameters: on the clock.
 
-    Raise spec.TrainingCompleteError to end training early. Do not wait for the device
+    Raise spec.TrainingCompleteError to end training early, before the params are
+    donated: they get a last evaluation. Do not wait for the device
     here (float(loss), print(loss)): it keeps the next step from being prepared.
     """
     del current_params_types, hyperparameters, loss_type, eval_results, train_state

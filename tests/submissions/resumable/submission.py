@@ -1,12 +1,13 @@
 """Depends on everything a resumed trial has to bring back, and is slow to interrupt.
 
-Its state holds arrays, Python numbers, None and a function and changes its structure
-after the first step; it averages weights before evaluations, uses its random keys,
-and logs a fingerprint of every batch.
+Its state holds arrays, Python numbers, text, a deque, None and a function, and changes
+its structure after the first step; it averages weights before evaluations, uses its
+random keys, and logs a fingerprint of every batch.
 """
 
 import functools
 import time
+from collections import deque
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,16 @@ def get_batch_size(workload_name):
 
 def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
     zeros = jax.tree.map(jnp.zeros_like, model_params)
-    return {"momentum": zeros, "average": None, "steps": 0, "rate": 0.1, "step": step}
+    return {
+        "momentum": zeros,
+        "average": None,
+        "steps": 0,
+        "rate": 0.1,
+        "step": step,
+    } | {
+        "phase": "warm",
+        "history": deque(maxlen=3),
+    }
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=(1, 2))
@@ -65,7 +75,13 @@ def update_params(
         workload, current_param_container, state["momentum"], batch, rng
     )
     workload.metrics_logger.append_scalar_metrics(
-        {**fingerprint, "evaluations": len(eval_results)}, global_step
+        {
+            **fingerprint,
+            "evaluations": len(eval_results),
+            "phase": state["phase"],
+            "history": sum(state["history"]),
+        },
+        global_step,
     )
     time.sleep(SECONDS_PER_STEP)
     average = state["average"]
@@ -78,6 +94,8 @@ def update_params(
             "average": average,
             "steps": state["steps"] + 1,
             "rate": state["rate"] * 0.999,
+            "phase": "warm" if global_step < 30 else "decay",
+            "history": deque([*state["history"], global_step], maxlen=3),
         },
         params,
         model_state,
