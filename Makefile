@@ -19,7 +19,7 @@ demo: $(INSTALLED)
 	$(RUN) --submission_path=adamw --num_tuning_trials=4
 	$(RUN) --submission_path=momentum --num_tuning_trials=4
 	$(RUN) --submission_path=nadamw
-	$(BIN)/algoperf score --submission_directory=$(DEMO) --rules=mini --workloads=$(DEMO_WORKLOADS) --studies=2 --output_dir=$(DEMO)_scores
+	$(BIN)/algoperf score --submission_directory=$(DEMO) --rules=mini --workloads=$(DEMO_WORKLOADS) --studies=2 --trials=4 --output_dir=$(DEMO)_scores
 
 test: $(INSTALLED)
 	$(BIN)/pytest
@@ -38,6 +38,7 @@ format: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/loop_overhead.py
+	$(BIN)/python benchmarks/clock.py
 	$(BIN)/python benchmarks/command_line.py
 
 $(INSTALLED): pyproject.toml

@@ -1,5 +1,6 @@
 """What is fixed and public about a workload. Standard library only."""
 
+import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -98,6 +99,12 @@ def reached(value: float, target: float, goal: Goal) -> bool:
     if math.isnan(value):
         return False
     return value >= target if goal == "max" else value <= target
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """'did you mean a or b? ', or nothing if no known name is close."""
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}? " if close else ""
 
 
 def variant(base: Facts, suffix: str, **changes: Any) -> Facts:

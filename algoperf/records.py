@@ -31,12 +31,14 @@ STEP = "global_step"
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes JSON in one piece: readers see the old file or the new one.
+    """Writes JSON in one piece: readers see the old file or the new one."""
+    write_text(path, json_text(content))
 
-    NaN and infinities, which JSON does not have, become null.
-    """
-    text = json.dumps(_finite(content), indent=2, sort_keys=True, allow_nan=False)
-    write_text(path, text + "\n")
+
+def json_text(content: Any) -> str:
+    """Strict JSON: NaN and infinities, which it does not have, become null."""
+    text = json.dumps(finite(content), indent=2, sort_keys=True, allow_nan=False)
+    return text + "\n"
 
 
 def create_json(path: Path, content: Any) -> None:
@@ -140,11 +142,12 @@ def _read_rows(path: Path) -> tuple[list[str], list[dict[str, str]]]:
     ]
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The same tree with null for NaN and infinities, which strict JSON lacks."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
             "submission, for example --submission_directory=runs/my_experiment."
         )
     root = Path(values.submission_directory)
-    rules = _rules(values.rules, values.workloads, values.studies)
+    rules = _rules(values)
     board = score_logs(_logs(values, root, rules), rules, values.trapezoid)
     if values.strict:
         _refuse(harmful(board.notes))
@@ -105,6 +105,13 @@ def _define_how_to_score(values: flags.FlagValues) -> None:
         lower_bound=1,
         flag_values=values,
     )
+    flags.DEFINE_integer(
+        "trials",
+        None,
+        "planned trials of an external study, instead of those of the rules",
+        lower_bound=1,
+        flag_values=values,
+    )
     flags.DEFINE_bool(
         "trapezoid",
         False,
@@ -119,11 +126,16 @@ def _define_how_to_score(values: flags.FlagValues) -> None:
     )
 
 
-def _rules(version: str, workloads: list[str] | None, studies: int | None) -> Rules:
-    rules = get_rules(version)
-    if workloads:
-        rules = rules.only(workloads)
-    return replace(rules, studies=studies) if studies else rules
+def _rules(values: flags.FlagValues) -> Rules:
+    """The rules asked for, with the plan of the flags where they give one."""
+    rules = get_rules(values.rules)
+    if values.workloads:
+        rules = rules.only(values.workloads)
+    return replace(
+        rules,
+        studies=values.studies or rules.studies,
+        trials_external=values.trials or rules.trials_external,
+    )
 
 
 def _logs(values: flags.FlagValues, root: Path, rules: Rules) -> Logs:

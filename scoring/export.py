@@ -2,15 +2,13 @@
 
 import csv
 import io
-import json
-import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from algoperf import records
 from algoperf.facts import UserError
 from scoring.folders import SCORES_FILE
 from scoring.profiles import TRAPEZOID_POINTS
@@ -28,15 +26,13 @@ def write_scores(board: Scoreboard, folder: Path) -> tuple[Path, Path]:
       UserError: the folder cannot be made or written.
     """
     files = {
-        SCORES_FILE: json.dumps(as_dict(board), indent=1, allow_nan=False) + "\n",
+        SCORES_FILE: records.json_text(as_dict(board)),
         LEADERBOARD_FILE: leaderboard_csv(board),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            unfinished = folder / f".{name}.{os.getpid()}"
-            unfinished.write_text(text, encoding="utf-8", newline="")
-            unfinished.replace(folder / name)
+            records.write_text(folder / name, text)
     except OSError as error:
         raise UserError(
             f"cannot write scores into {folder}: {error.strerror or error}. "
@@ -83,7 +79,7 @@ def as_dict(board: Scoreboard) -> dict[str, Any]:
         "health": [asdict(note) for note in board.notes],
         "notes": remarks(board),
     }
-    return _finite(tree)
+    return records.finite(tree)
 
 
 def _workload(board: Scoreboard, result: WorkloadResult) -> dict[str, Any]:
@@ -108,14 +104,3 @@ def _study(study: StudyResult) -> dict[str, Any]:
         "fastest": asdict(study.fastest) if study.fastest else None,
         "reached": [asdict(reach) for reach in study.reaches],
     }
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no infinity: strict readers refuse what Python would write for it."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -1,11 +1,10 @@
 """The rules of each benchmark version, as data: what is scored, and against what."""
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from algoperf.facts import Facts, Goal, UserError
+from algoperf.facts import Facts, Goal, UserError, closest
 from workloads.catalog import CATALOG
 
 Ruleset = Literal["external", "self"]
@@ -93,12 +92,6 @@ class Rules:
             optional=(),
             restricted=set(self.names) != set(wanted),
         )
-
-
-def closest(name: str, known: Iterable[str]) -> str:
-    """'did you mean a or b? ', or nothing if no known name is close."""
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(close)}? " if close else ""
 
 
 def get_rules(name: str) -> Rules:

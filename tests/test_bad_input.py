@@ -44,7 +44,7 @@ def refused(tmp_path, monkeypatch, capsys):
         (["--workload=zzzzzzz"], ["'zzzzzzz'", "All: digits, mnist"]),
         (["--workload=,"], ["--workload", "missing"]),
         (["--workload="], ["--workload", "missing", "algoperf list"]),
-        (["--submission_path=adam"], ["'adam'", "Did you mean adamw"]),
+        (["--submission_path=adam"], ["'adam'", "did you mean adamw"]),
         (["--submission_path=x/y.py"], ["'x/y.py'", "no such file", "nadamw"]),
         (["--submission_path="], ["--submission_path", "missing"]),
     ],
@@ -92,7 +92,10 @@ def test_a_stray_word_is_shown_with_how_flags_are_written(refused):
 
 def test_an_unknown_command_gets_the_known_ones(capsys):
     assert main(["train"]) == 2
-    assert "'train'; Commands: list, run, score" in capsys.readouterr().err
+    assert (
+        "'train'; did you mean run? Commands: list, run, score"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(

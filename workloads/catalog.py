@@ -1,9 +1,8 @@
 """The facts of every workload. Standard library only: scoring reads this too."""
 
-import difflib
 from collections.abc import Mapping
 
-from algoperf.facts import DataFiles, Facts, UserError, index
+from algoperf.facts import DataFiles, Facts, UserError, closest, index
 
 DIGITS = Facts(
     name="digits",
@@ -100,9 +99,7 @@ def get(name: str) -> Facts:
     """The facts of a workload; the error lists the closest names."""
     if name in CATALOG:
         return CATALOG[name]
-    close = difflib.get_close_matches(name, CATALOG, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}? " if close else ""
     raise UserError(
-        f"no workload {name!r}; {hint}All: {', '.join(sorted(CATALOG))}. "
-        "`algoperf list` describes them."
+        f"no workload {name!r}; {closest(name, CATALOG)}All: "
+        f"{', '.join(sorted(CATALOG))}. `algoperf list` describes them."
     )

@@ -1,9 +1,8 @@
 """The submissions that come with the package, by name. Standard library only."""
 
-import difflib
 from pathlib import Path
 
-from algoperf.facts import UserError
+from algoperf.facts import UserError, closest
 
 SEARCH_SPACE = "tuning_search_space.json"
 
@@ -31,11 +30,9 @@ def find_submission(given: str) -> Path:
         return bundled[given]
     if path.is_dir():
         raise UserError(f"the folder {given} has no submission.py in it.")
-    close = difflib.get_close_matches(given, bundled, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(close)}? " if close else ""
     raise UserError(
         f"no submission {given!r}: no such file or folder, and no bundled submission "
-        f"of that name. {hint}Bundled: {', '.join(sorted(bundled))}."
+        f"of that name; {closest(given, bundled)}Bundled: {', '.join(sorted(bundled))}."
     )
 
 

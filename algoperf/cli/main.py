@@ -1,11 +1,10 @@
 """`algoperf <command>`: finds the command and turns mistakes into one message."""
 
-import difflib
 import sys
 from importlib import import_module
 
 from algoperf import __version__
-from algoperf.facts import UserError
+from algoperf.facts import UserError, closest
 
 # Modules are named, not imported: `--help` and `list` must not wait for JAX.
 COMMANDS = {
@@ -55,10 +54,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _command(name: str):
     if name not in COMMANDS:
-        close = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
         raise UserError(
-            f"no command {name!r}; {hint}Commands: {', '.join(COMMANDS)}. "
-            "`algoperf --help` describes them."
+            f"no command {name!r}; {closest(name, COMMANDS)}Commands: "
+            f"{', '.join(COMMANDS)}. `algoperf --help` describes them."
         )
     return import_module(COMMANDS[name][0]).main

@@ -92,14 +92,39 @@ def request_from(values: flags.FlagValues) -> Request:
     submission = find_submission(values.submission_path).absolute()
     ruleset, search_space = _tuning(values, submission)
     experiment, studies = _experiment(values, submission)
+    _check_trials(values, ruleset)
+    return Request(
+        workloads=workloads,
+        submission=submission,
+        ruleset=ruleset,
+        search_space=search_space,
+        trials=values.num_tuning_trials,
+        first_trial=values.hparam_start_index,
+        end_trial=values.hparam_end_index,
+        studies=studies,
+        experiment=experiment,
+        data_dir=data_dir,
+        seed=_seed(values.rng_seed),
+        max_steps=values.max_global_steps,
+        eval_every_steps=values.eval_every_steps,
+        runtime_factor=_runtime_factor(values.max_runtime_factor, ruleset),
+        skip_evals=values.skip_evals,
+        save_checkpoints=values.save_checkpoints,
+        keep_checkpoints=None if values.save_intermediate_checkpoints else 2,
+        overwrite=values.overwrite,
+        profile=values.profile or values.capture_jax_trace,
+        flags={name: values[name].value for name in values},
+    )
+
+
+def _check_trials(values: flags.FlagValues, ruleset: str) -> None:
     trials = values.num_tuning_trials
     if ruleset == "self" and trials != 1:
         raise UserError(
             f"--num_tuning_trials={trials} for a self-tuning submission: its studies "
             "have one trial. Leave the flag out, or give --tuning_search_space=FILE."
         )
-    start, end = values.hparam_start_index, values.hparam_end_index
-    if not range(trials)[start:end]:
+    if not range(trials)[values.hparam_start_index : values.hparam_end_index]:
         given = [
             f"--{name}={values[name].value}"
             for name in ("hparam_start_index", "hparam_end_index")
@@ -109,33 +134,14 @@ def request_from(values: flags.FlagValues) -> Request:
             f"{' and '.join(given)} leave(s) none of the {trials} trial(s) of "
             "--num_tuning_trials; indices count from 0 and the end is left out"
         )
-    factor = values.max_runtime_factor
-    if factor is not None and not math.isfinite(factor):
-        raise UserError(f"--max_runtime_factor={factor} is not a finite number >= 0.")
-    if factor is None:
-        factor = SELF_TUNING_FACTOR if ruleset == "self" else 1.0
-    return Request(
-        workloads=workloads,
-        submission=submission,
-        ruleset=ruleset,
-        search_space=search_space,
-        trials=trials,
-        first_trial=start,
-        end_trial=end,
-        studies=studies,
-        experiment=experiment,
-        data_dir=data_dir,
-        seed=_seed(values.rng_seed),
-        max_steps=values.max_global_steps,
-        eval_every_steps=values.eval_every_steps,
-        runtime_factor=factor,
-        skip_evals=values.skip_evals,
-        save_checkpoints=values.save_checkpoints,
-        keep_checkpoints=None if values.save_intermediate_checkpoints else 2,
-        overwrite=values.overwrite,
-        profile=values.profile or values.capture_jax_trace,
-        flags={name: values[name].value for name in values},
-    )
+
+
+def _runtime_factor(given: float | None, ruleset: str) -> float:
+    if given is None:
+        return SELF_TUNING_FACTOR if ruleset == "self" else 1.0
+    if not math.isfinite(given):
+        raise UserError(f"--max_runtime_factor={given} is not a finite number >= 0.")
+    return given
 
 
 def _tuning(values: flags.FlagValues, submission: Path) -> tuple[str, Path | None]:

@@ -16,95 +16,123 @@ REFUSED = {
 }
 
 
-def define(values: flags.FlagValues) -> None:
-    """Defines every flag of the command."""
+class Definer:
+    """Defines flags in one registry; a line a flag."""
 
-    def text(name: str, default: str | None, help_text: str) -> None:
-        flags.DEFINE_string(name, default, help_text, flag_values=values)
+    def __init__(self, values: flags.FlagValues):
+        self._values = values
 
-    def boolean(name: str, default: bool, help_text: str) -> None:
-        flags.DEFINE_boolean(name, default, help_text, flag_values=values)
+    def text(self, name: str, default: str | None, help_text: str) -> None:
+        flags.DEFINE_string(name, default, help_text, flag_values=self._values)
 
-    def integer(name: str, default: int | None, help_text: str, lower: int) -> None:
+    def boolean(self, name: str, default: bool, help_text: str) -> None:
+        flags.DEFINE_boolean(name, default, help_text, flag_values=self._values)
+
+    def integer(
+        self, name: str, default: int | None, lower: int, help_text: str
+    ) -> None:
         flags.DEFINE_integer(
-            name, default, help_text, lower_bound=lower, flag_values=values
+            name, default, help_text, lower_bound=lower, flag_values=self._values
         )
 
-    text("workload", None, "Workload, or several separated by commas.")
-    text("submission_path", None, "File, folder, or name of a bundled submission.")
-    flags.DEFINE_enum(
+    def number(self, name: str, lower: float, help_text: str) -> None:
+        flags.DEFINE_float(
+            name, None, help_text, lower_bound=lower, flag_values=self._values
+        )
+
+    def choice(
+        self, name: str, default: str | None, allowed: list[str], help_text: str
+    ) -> None:
+        flags.DEFINE_enum(name, default, allowed, help_text, flag_values=self._values)
+
+
+def define(values: flags.FlagValues) -> None:
+    """Defines every flag of the command."""
+    flag = Definer(values)
+    _define_what(flag)
+    _define_where(flag)
+    _define_how(flag)
+    for name in ("torch_compile", "use_wandb"):
+        flag.boolean(name, False, f"Refused: {REFUSED[name]}.")
+    for name in ("set_pytorch_max_split_size", "pytorch_eval_num_workers"):
+        flag.text(name, None, f"Refused: {REFUSED[name]}.")
+
+
+def _define_what(flag: Definer) -> None:
+    flag.text("workload", None, "Workload, or several separated by commas.")
+    flag.text("submission_path", None, "File, folder, or name of a bundled submission.")
+    flag.choice(
         "tuning_ruleset",
         None,
         ["external", "self"],
         "Default: external where there is a search space, else self.",
-        flag_values=values,
     )
-    text(
+    flag.text(
         "tuning_search_space",
         None,
         "JSON file; default: tuning_search_space.json beside the submission.",
     )
-    integer("num_tuning_trials", 1, "Trials of a study (external tuning).", 1)
-    integer("hparam_start_index", None, "First trial to run, counted from 0.", 0)
-    integer("hparam_end_index", None, "Trial to stop before, counted from 0.", 1)
-    integer("num_studies", 1, "Studies to run.", 1)
-    integer("study_index", None, "Run this one study, counted from 0.", 0)
-    text("experiment_dir", "experiments", "Where all experiments are.")
-    text(
+    flag.integer("num_tuning_trials", 1, 1, "Trials of a study (external tuning).")
+    flag.integer("hparam_start_index", None, 0, "First trial to run, counted from 0.")
+    flag.integer("hparam_end_index", None, 1, "Trial to stop before, counted from 0.")
+    flag.integer("num_studies", 1, 1, "Studies to run.")
+    flag.integer("study_index", None, 0, "Run this one study, counted from 0.")
+    flag.text(
+        "rng_seed", None, "Seed of the experiment, 0 to 2**32 - 1; default: drawn."
+    )
+    flag.choice("framework", "jax", ["jax", "pytorch"], "Only jax.")
+
+
+def _define_where(flag: Definer) -> None:
+    flag.text("experiment_dir", "experiments", "Where all experiments are.")
+    flag.text(
         "experiment_name",
         None,
         "Folder of this submission below experiment_dir; default: the submission's "
         "name. NAME/study_2 means study 2.",
     )
-    boolean("append_timestamp", False, "Append date and time to experiment_name.")
-    boolean("overwrite", False, "Delete what these trials wrote before.")
-    boolean(
+    flag.boolean("append_timestamp", False, "Append date and time to experiment_name.")
+    flag.boolean("overwrite", False, "Delete what these trials wrote before.")
+    flag.boolean(
         "resume_last_run",
         False,
         "Accepted: the same command line always continues where it stopped.",
     )
-    text("data_dir", None, "Folder with a folder for each data set.")
-    text(
+    flag.text("data_dir", None, "Folder with a folder for each data set.")
+    flag.text(
         "imagenet_v2_data_dir",
         None,
         "Folder of the ImageNet test set; other workloads do not read it.",
     )
-    text(
+    flag.text(
         "librispeech_tokenizer_vocab_path",
         None,
         "Tokenizer of the speech workloads; other workloads do not read it.",
     )
-    text("rng_seed", None, "Seed of the experiment, 0 to 2**32 - 1; default: drawn.")
-    integer("max_global_steps", None, "End trials after this many steps.", 1)
-    integer(
+
+
+def _define_how(flag: Definer) -> None:
+    flag.integer("max_global_steps", None, 1, "End trials after this many steps.")
+    flag.integer(
         "eval_every_steps",
         None,
-        "Evaluate every so many steps instead of the workload's period.",
         1,
+        "Evaluate every so many steps instead of the workload's period.",
     )
-    flags.DEFINE_float(
+    flag.number(
         "max_runtime_factor",
-        None,
+        0.0,
         "Times the workload's budget; default: 1, and 1.5 under self-tuning.",
-        lower_bound=0.0,
-        flag_values=values,
     )
-    boolean("save_checkpoints", True, "Save a checkpoint at every evaluation.")
-    boolean(
+    flag.boolean("save_checkpoints", True, "Save a checkpoint at every evaluation.")
+    flag.boolean(
         "save_intermediate_checkpoints",
         False,
         "Keep all checkpoints, not only the latest two.",
     )
-    boolean("skip_evals", False, "Train without evaluating, to measure throughput.")
-    boolean("profile", False, "Write a jax.profiler trace of a few steps.")
-    boolean("capture_jax_trace", False, "The same as --profile.")
-    flags.DEFINE_enum(
-        "framework", "jax", ["jax", "pytorch"], "Only jax.", flag_values=values
-    )
-    for name in ("torch_compile", "use_wandb"):
-        boolean(name, False, f"Refused: {REFUSED[name]}.")
-    for name in ("set_pytorch_max_split_size", "pytorch_eval_num_workers"):
-        text(name, None, f"Refused: {REFUSED[name]}.")
+    flag.boolean("skip_evals", False, "Train without evaluating: for throughput.")
+    flag.boolean("profile", False, "Write a jax.profiler trace of a few steps.")
+    flag.boolean("capture_jax_trace", False, "The same as --profile.")
 
 
 def check(values: flags.FlagValues) -> None:
