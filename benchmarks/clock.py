@@ -41,7 +41,8 @@ class SlowCheckpoints:
         pass
 
 
-def main() -> None:
+def slow_trial(folder: TrialFolder) -> Trial:
+    """A trial in which every part takes its time."""
     workload = load("digits")
     submission = load_submission(find_submission("nadamw"))
     update, summarize = submission.update_params, workload.metrics.summarize
@@ -60,25 +61,29 @@ def main() -> None:
 
     metrics = workload.metrics._replace(summarize=slow_summary)
     workload = replace(workload, metrics=metrics, metrics_logger=MetricsLogger())
+    return Trial(
+        workload=workload,
+        submission=submission._replace(
+            update_params=slow_update, prepare_for_eval=slow_prepare
+        ),
+        hyperparameters=None,
+        limits=Limits(1e9, STEPS, eval_every_steps=EVERY),
+        folder=folder,
+        observer=Silent(),
+        checkpoints=SlowCheckpoints(),  # type: ignore[arg-type]
+        clock=Clock(),
+        batches=PlacedBatches(workload.data.batches("train", 64, 0)),
+        step_key=jax.random.PRNGKey(2),
+        state=state_of(workload, submission, None),
+        progress=Progress(),
+        logger=workload.metrics_logger,
+    )
+
+
+def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = TrialFolder(Path(name))
-        trial = Trial(
-            workload=workload,
-            submission=submission._replace(
-                update_params=slow_update, prepare_for_eval=slow_prepare
-            ),
-            hyperparameters=None,
-            limits=Limits(1e9, STEPS, eval_every_steps=EVERY),
-            folder=folder,
-            observer=Silent(),
-            checkpoints=SlowCheckpoints(),  # type: ignore[arg-type]
-            clock=Clock(),
-            batches=PlacedBatches(workload.data.batches("train", 64, 0)),
-            step_key=jax.random.PRNGKey(2),
-            state=state_of(workload, submission, None),
-            progress=Progress(),
-            logger=workload.metrics_logger,
-        )
+        trial = slow_trial(folder)
         began = time.perf_counter()
         progress = trial.run(StopRequest())
         wall_s = time.perf_counter() - began
