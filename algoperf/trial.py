@@ -54,7 +54,7 @@ class Observer(Protocol):
 
 @dataclass
 class Trial:
-    """A trial in progress. `run` changes `state` and `progress` and nothing else.
+    """A trial in progress; `run` advances `state` and `progress`.
 
     Step n uses the keys fold_in(step_key, n), split into data, update, prepare, eval.
     """
@@ -162,6 +162,7 @@ class Trial:
                     **self._arguments(prepare_key)
                 )
             except TrainingCompleteError:
+                check_not_donated(self.state.params)
                 self.progress = self.progress.ended("stopped by submission")
                 return
             self.state = _state_of("prepare_for_eval", returned)

@@ -17,7 +17,7 @@ SCORES_FILE = "scores.json"
 STUDY = re.compile(r"study_(0|[1-9]\d*)")
 TRIAL = re.compile(r"trial_(0|[1-9]\d*)")
 # What a runner leaves beside the trial folders.
-_NORMAL_IN_WORKLOAD = re.compile(r"trial_\d+\.lock|.*\.log|\.keep")
+_NORMAL_IN_WORKLOAD = re.compile(r".*\.log|\.keep")
 
 
 @dataclass

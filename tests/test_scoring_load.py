@@ -55,7 +55,7 @@ def test_a_clean_tree_has_no_notes(tmp_path: Path):
     write_trial(tmp_path / TRIAL)
     (tmp_path / "adam/study_0/digits_jax.json").write_text("{}")  # the runner's plan
     (tmp_path / "adam/study_0/digits_jax_01-02-2026.log").write_text("")
-    (tmp_path / "adam/study_0/digits_jax/trial_1.lock").write_text("")
+    (tmp_path / "adam/study_0/digits_jax/trial_1/.lock").write_text("")
     (tmp_path / "old_scores").mkdir()
     (tmp_path / "old_scores/scores.json").write_text("{}")
     logs = load_logs(tmp_path, RULES)
