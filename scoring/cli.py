@@ -41,13 +41,24 @@ def main(argv: list[str]) -> int:
             "submission, for example --submission_directory=runs/my_experiment."
         )
     root = Path(values.submission_directory)
-    rules = _rules(values)
-    board = score_logs(_logs(values, root, rules), rules, values.trapezoid)
+    report = score(
+        root,
+        _rules(values),
+        submissions=values.submissions or None,
+        tuning_ruleset=values.tuning_ruleset,
+        by_trapezoid=values.trapezoid,
+        reference=values.reference,
+        resamples=values.resamples,
+        seed=values.seed,
+    )
     if values.strict:
-        _refuse(harmful(board.notes))
+        _refuse(harmful(report.board.notes))
+    if values.compare:
+        print(render_comparison(report.compare(*values.compare)))
+        return 0
     output = Path(values.output_dir) if values.output_dir else default_output(root)
-    print(render(board))
-    for path in write_scores(board, output):
+    print(render(report))
+    for path in write_scores(report, output, page=values.report):
         print(f"written: {path}")
     return 0
 
@@ -136,40 +147,6 @@ def _rules(values: flags.FlagValues) -> Rules:
         studies=values.studies or rules.studies,
         trials_external=values.trials or rules.trials_external,
     )
-
-
-def _logs(values: flags.FlagValues, root: Path, rules: Rules) -> Logs:
-    ruleset = values.tuning_ruleset
-    default = "external" if ruleset == "auto" else ruleset
-    logs = load_logs(root, rules, default, values.submissions or None)
-    if ruleset != "auto":
-        found = logs.rulesets
-        logs = only_ruleset(logs, ruleset)
-        if not logs.rulesets:
-            others = ", ".join(f"{name} ({own})" for name, own in found.items())
-            raise UserError(
-                f"{root} has no submission of --tuning_ruleset={ruleset}; "
-                f"found: {others}. Leave the flag out to rank them."
-            )
-    if not logs.workloads_seen & set(rules.names):
-        raise UserError(_no_common_workload(root, rules, logs))
-    return logs
-
-
-def _no_common_workload(root: Path, rules: Rules, logs: Logs) -> str:
-    seen = sorted(logs.workloads_seen)
-    text = (
-        f"{root} has no logs of a workload that rules {rules.name!r} score here "
-        f"({', '.join(rules.names)}); "
-    )
-    if not seen:
-        return text + (
-            "found no workload folders at all. Expected: <submission>/study_0/"
-            "<workload>_jax/trial_1/eval_measurements.csv."
-        )
-    versions = sorted({version for name in seen for version in versions_with(name)})
-    fix = f"--rules={' or --rules='.join(versions)} know some" if versions else ""
-    return text + f"found: {', '.join(seen)}. {fix or 'No rules know these'}."
 
 
 def _refuse(notes: Sequence[HealthNote]) -> None:

@@ -1,35 +1,46 @@
 """Reads one eval_measurements.csv: whatever is in it, in one pass, without failing."""
 
+import io
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from scoring.health import Effect, HealthNote
+from scoring.rows import EvalRow, EvalRows
 
 TIME_COLUMNS = ("accumulated_submission_time", "score")
 STEP_COLUMN = "global_step"
-
-
-class EvalRow(NamedTuple):
-    """One evaluation: `row` counts data lines from 0, `time_s` is submission time.
-
-    `step` is None where it cannot be read; `value` is NaN for a diverged model.
-    """
-
-    row: int
-    time_s: float
-    step: int | None
-    value: float
+# Seconds that are not the submission's, by account, summed up to the row.
+UNCHARGED_COLUMNS = {
+    "evaluation": "accumulated_eval_time",
+    "logging": "accumulated_logging_time",
+}
+# What a line of finite numbers is made of. NaN and infinity have other letters.
+_ORDINARY = b"0123456789.,eE+-\n"
 
 
 class Columns(NamedTuple):
-    """Where the cells are that scoring reads; `step` is -1 if there is none."""
+    """Where the cells are that scoring reads; `step` is -1 if there is none.
+
+    `uncharged` are those of `UNCHARGED_COLUMNS` that are there, by account.
+    """
 
     width: int
     time: int
     step: int
     value: int
+    uncharged: dict[str, int]
+
+
+class EvalFile(NamedTuple):
+    """What one file holds: `rows` in file order, `seconds` by account at the last."""
+
+    rows: EvalRows
+    notes: tuple[HealthNote, ...] = ()
+    seconds: dict[str, float] = {}  # noqa: RUF012 - never changed
 
 
 @dataclass
@@ -45,14 +56,13 @@ class _Reader:
     ignored: dict[str, list[int]] = field(default_factory=dict)  # problem: rows
     shortest_value: int | None = None  # characters, over the finite values so far
     blank_elsewhere: int = 0
+    last: list[str] | None = None  # the cells of the last row that was read
 
     def note(self, what: str, effect: Effect, detail: str = "") -> None:
         self.notes.append(HealthNote(self.where, what, effect, detail))
 
 
-def read_rows(
-    path: Path, where: str, metric_column: str
-) -> tuple[tuple[EvalRow, ...], tuple[HealthNote, ...]]:
+def read_rows(path: Path, where: str, metric_column: str) -> EvalFile:
     """The evaluations of one trial in file order, and what is odd about the file.
 
     A row is used if its time and metric can be read (an empty metric cell is how
@@ -61,19 +71,59 @@ def read_rows(
     """
     reader = _Reader(where, metric_column)
     try:
-        # Replaced bytes make a cell unreadable, which is noted, instead of the file.
-        with path.open(encoding="utf-8-sig", errors="replace") as lines:
-            for line in lines:
-                _take(reader, line)
+        content = path.read_bytes()
     except OSError as error:
         reader.note(
             "eval_measurements.csv cannot be read",
             "counted as not reached",
             error.strerror or str(error),
         )
-    _note_about_file(reader)
-    _note_about_order(reader)
-    return tuple(reader.rows), tuple(reader.notes)
+        content = b""
+    # Most files are plain tables of numbers, and quick to read; in all others every
+    # line gets a closer look.
+    found = _ordinary(reader, content)
+    if found is None:
+        # Replaced bytes make a cell unreadable, which is noted, instead of the file.
+        text = content.decode("utf-8-sig", errors="replace")
+        for line in io.StringIO(text, newline=None):
+            _take(reader, line)
+        rows = EvalRows.of(reader.rows)
+        found = EvalFile(rows, seconds=_seconds(reader))
+        _note_about_file(reader)
+    _note_about_order(reader, found.rows)
+    return found._replace(notes=tuple(reader.notes))
+
+
+def _ordinary(reader: _Reader, content: bytes) -> EvalFile | None:
+    """The file if it is a header and two or more lines of finite numbers, else None."""
+    header, _, body = content.partition(b"\n")
+    if body.translate(None, _ORDINARY) or not body.endswith(b"\n"):
+        return None
+    if any(empty in b"\n" + body for empty in (b",,", b",\n", b"\n,", b"\n\n")):
+        return None
+    names = [name.strip() for name in header.decode("utf-8-sig", "replace").split(",")]
+    columns = _columns(names, reader.metric_column)
+    lines = [line.split(b",") for line in body.split(b"\n")[:-1]]
+    if columns is None or len(lines) < 2 or {*map(len, lines)} != {columns.width}:
+        return None
+    try:
+        times, values = (
+            np.array([float(line[column]) for line in lines])
+            for column in (columns.time, columns.value)
+        )
+        steps = np.full(len(lines), np.nan)
+        if columns.step >= 0:
+            steps[:] = [float(line[columns.step]) for line in lines]
+        seconds = {
+            account: float(lines[-1][column])
+            for account, column in columns.uncharged.items()
+        }
+    except ValueError:
+        return None
+    if not (np.isfinite(times).all() and np.isfinite(values).all()):
+        return None  # a number too large for a float
+    rows = EvalRows(np.arange(len(lines), dtype=np.int32), times, steps, values)
+    return EvalFile(rows, seconds={"submission": float(times[-1]), **seconds})
 
 
 def _take(reader: _Reader, line: str) -> None:
@@ -93,6 +143,7 @@ def _take(reader: _Reader, line: str) -> None:
     if problem:
         reader.ignored.setdefault(problem, []).append(row)
         return
+    reader.last = cells
     step = _integer(cells[reader.columns.step]) if reader.columns.step >= 0 else None
     value = cells[reader.columns.value]
     time_s = float(cells[reader.columns.time])
@@ -107,21 +158,31 @@ def _take(reader: _Reader, line: str) -> None:
 def _take_header(reader: _Reader, cells: list[str]) -> None:
     if reader.lines or reader.columns:
         reader.note("header repeated", "nothing", f"before row {reader.lines}")
-    time = next((name for name in TIME_COLUMNS if name in cells), None)
-    if time is None or reader.metric_column not in cells:
-        reader.columns = None
-        missing = TIME_COLUMNS[0] if time is None else reader.metric_column
+    reader.columns = _columns(cells, reader.metric_column)
+    if reader.columns is None:
+        has_time = set(TIME_COLUMNS) & set(cells)
         reader.note(
-            f"no column {missing}",
+            f"no column {reader.metric_column if has_time else TIME_COLUMNS[0]}",
             "row ignored" if reader.rows else "counted as not reached",
             f"columns: {', '.join(cells)}",
         )
-        return
-    reader.columns = Columns(
-        len(cells),
-        cells.index(time),
-        cells.index(STEP_COLUMN) if STEP_COLUMN in cells else -1,
-        cells.index(reader.metric_column),
+
+
+def _columns(names: list[str], metric_column: str) -> Columns | None:
+    """Where to read, or None if a header lacks the time or the metric."""
+    time = next((name for name in TIME_COLUMNS if name in names), None)
+    if time is None or metric_column not in names:
+        return None
+    return Columns(
+        len(names),
+        names.index(time),
+        names.index(STEP_COLUMN) if STEP_COLUMN in names else -1,
+        names.index(metric_column),
+        {
+            account: names.index(name)
+            for account, name in UNCHARGED_COLUMNS.items()
+            if name in names
+        },
     )
 
 
@@ -144,6 +205,17 @@ def _problem(reader: _Reader, cells: list[str], ends: bool) -> str | None:
     return None
 
 
+def _seconds(reader: _Reader) -> dict[str, float]:
+    if reader.columns is None or reader.last is None:
+        return {}
+    found = {"submission": reader.rows[-1].time_s}
+    for account, column in reader.columns.uncharged.items():
+        seconds = _number(reader.last[column])
+        if seconds is not None and math.isfinite(seconds):
+            found[account] = seconds
+    return found
+
+
 def _note_about_file(reader: _Reader) -> None:
     for problem, rows in reader.ignored.items():
         reader.note(problem, "row ignored", _rows(rows))
@@ -161,29 +233,24 @@ def _note_about_file(reader: _Reader) -> None:
         reader.note("NaN or empty cells in other columns", "nothing", count)
 
 
-def _note_about_order(reader: _Reader) -> None:
-    repeated, resumed, lost = [], [], []
-    for before, row in zip(reader.rows, reader.rows[1:], strict=False):
-        if (row.time_s, row.step) == (before.time_s, before.step):
-            repeated.append(row.row)
-        elif row.time_s < before.time_s:
-            # A resumed trial takes up the clock of its checkpoint together with the
-            # step. A clock that goes back alone has lost seconds: nobody can say
-            # how many.
-            (resumed if _is_before(row, before) else lost).append(row.row)
-    if repeated:
-        reader.note("row repeated", "nothing", _rows(repeated))
-    if resumed:
-        reader.note("time and step go back (resumed)", "nothing", _rows(resumed))
-    if lost:
-        what = "time goes back while the step does not"
-        reader.note(what, "time counted as written", _rows(lost))
-
-
-def _is_before(row: EvalRow, other: EvalRow) -> bool:
-    if row.step is None or other.step is None:
-        return False
-    return row.step <= other.step
+def _note_about_order(reader: _Reader, rows: EvalRows) -> None:
+    times, steps = np.diff(rows.time_s), np.diff(rows.step)
+    # An unknown step is like any other unknown one, and before none.
+    same_step = (steps == 0) | (np.isnan(rows.step[1:]) & np.isnan(rows.step[:-1]))
+    # A resumed trial takes up the clock of its checkpoint together with the step. A
+    # clock that goes back alone has lost seconds: nobody can say how many.
+    back, resumes = times < 0, steps <= 0
+    for what, effect, which in (
+        ("row repeated", "nothing", (times == 0) & same_step),
+        ("time and step go back (resumed)", "nothing", back & resumes),
+        (
+            "time goes back while the step does not",
+            "time counted as written",
+            back & ~resumes,
+        ),
+    ):
+        if which.any():
+            reader.note(what, effect, _rows(rows.row[1:][which].tolist()))
 
 
 def _rows(rows: list[int]) -> str:

@@ -16,6 +16,8 @@ SCORES_FILE = "scores.json"
 # No leading zeros: `study_01` beside `study_1` would be two folders for one study.
 STUDY = re.compile(r"study_(0|[1-9]\d*)")
 TRIAL = re.compile(r"trial_(0|[1-9]\d*)")
+# How far below a folder logs are looked for: AlgoPerf's log repository has four.
+_DEPTH = 6
 # What a runner leaves beside the trial folders.
 _NORMAL_IN_WORKLOAD = re.compile(r".*\.log|\.keep")
 
@@ -70,12 +72,7 @@ def find_submissions(folders: Folders, wanted: Iterable[str] | None) -> list[Pat
     Raises:
       UserError: no folder, no submission in it, or not the one that is wanted.
     """
-    if not folders.root.is_dir():
-        raise UserError(
-            f"no folder {folders.root}; --submission_directory is the folder that "
-            "holds one folder per submission (the experiment that `algoperf run` "
-            "wrote)."
-        )
+    check_folder(folders.root)
     children = folders.scan(folders.root)
     if any(STUDY.fullmatch(path.name) and path.is_dir() for path in children):
         raise UserError(
@@ -104,10 +101,38 @@ def find_submissions(folders: Folders, wanted: Iterable[str] | None) -> list[Pat
     return [path for path in found if path.name in chosen]
 
 
+def check_folder(root: Path) -> None:
+    """Raises UserError for a path that is no folder."""
+    if root.is_dir():
+        return
+    what = "is a file, not a folder" if root.is_file() else "does not exist"
+    raise UserError(
+        f"{root} {what}; --submission_directory is the folder that holds one folder "
+        "per submission (the experiment that `algoperf run` wrote), or an archive of "
+        "one (.tar.xz, .tar.gz, .zip)."
+    )
+
+
+def log_folders(root: Path) -> list[Path]:
+    """The folders that hold submissions: `root` alone, or those some levels below."""
+    found: list[Path] = []
+    level = [root]
+    for _ in range(_DEPTH):
+        below: list[Path] = []
+        for folder in level:
+            children = [path for path in Folders(root).scan(folder) if path.is_dir()]
+            if any(map(_has_study, children)) or _has_study(folder):
+                found.append(folder)
+            else:
+                below += children
+        level = below
+    return found
+
+
 def _no_submissions(root: Path, children: list[Path]) -> str:
-    # One level too high is the likely mistake: runs/ instead of runs/my_experiment/.
+    # Some levels too high is the likely mistake: runs/ for runs/my_experiment/.
     folders = [path for path in children if path.is_dir()]
-    below = [path for path in folders if any(map(_has_study, Folders(root).scan(path)))]
+    below = [path for path in log_folders(root) if path != root]
     text = f"{root} holds no submissions (folders that hold study_0, study_1, ...); "
     if below:
         return text + f"but these do: {', '.join(map(str, below))}. Use one of them."

@@ -5,16 +5,18 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
-from scoring.eval_rows import EvalRow, read_rows
+from scoring.eval_rows import EvalFile, read_rows
 from scoring.folders import EVAL_FILE, STUDY, TRIAL, Folders, find_submissions
 from scoring.health import HealthNote
+from scoring.rows import NO_ROWS, EvalRows
 from scoring.rules import Rules, Ruleset, WorkloadRule, closest, versions_with
 
 Framework = Literal["jax", "pytorch"]
 
 TRIAL_FILE = "trial.json"
+ACCOUNTS = ("submission", "evaluation", "logging", "compile", "data_wait")
 _WORKLOAD = re.compile(r"(.+)_(jax|pytorch)")
 # What a runner leaves beside the folders.
 _NORMAL_IN_STUDY = re.compile(r".*\.(json|log|lock)|\.keep")
@@ -32,7 +34,9 @@ class TrialRecord:
     where: str
     ruleset: Ruleset | None  # what trial.json says; None without one
     outcome: str | None
-    rows: tuple[EvalRow, ...]
+    rows: EvalRows
+    # By account; compile and data_wait are parts of submission.
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,23 @@ class Logs:
     """Everything read below a submission directory.
 
     `rulesets` has every submission, also one without a trial that counts;
-    `workloads_seen` has every workload folder's name, also those not scored.
+    `workloads_seen` has every workload folder's name, also those not scored, and
+    `studies_seen` the number of every study folder.
     """
 
     trials: tuple[TrialRecord, ...]
     rulesets: dict[str, Ruleset]
     workloads_seen: frozenset[str]
     notes: tuple[HealthNote, ...]
+    studies_seen: frozenset[int] = frozenset()
+
+
+class _TrialFacts(NamedTuple):
+    """What trial.json says."""
+
+    ruleset: Ruleset | None = None
+    outcome: str | None = None
+    seconds: dict[str, float] = {}  # noqa: RUF012 - never changed
 
 
 @dataclass
@@ -57,6 +71,7 @@ class _Pass:
     wanted: dict[str, WorkloadRule]
     trials: list[TrialRecord] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
+    studies: set[int] = field(default_factory=set)
 
 
 def load_logs(
@@ -81,12 +96,17 @@ def load_logs(
     for path in find_submissions(state.folders, submissions):
         first = len(state.trials)
         for study, folder in state.folders.numbered(path, STUDY):
+            state.studies.add(study)
             _read_study(state, path.name, study, folder)
         own = state.trials[first:]
         rulesets[path.name] = _ruleset(state, path, own, default_ruleset)
         state.trials[first:] = _one_framework(state, path, own)
     return Logs(
-        tuple(state.trials), rulesets, frozenset(state.seen), tuple(state.folders.notes)
+        tuple(state.trials),
+        rulesets,
+        frozenset(state.seen),
+        tuple(state.folders.notes),
+        frozenset(state.studies),
     )
 
 
@@ -152,41 +172,47 @@ def _read_trial(
 ) -> TrialRecord:
     where = state.folders.where(folder)
     names = {path.name for path in state.folders.scan(folder)}
-    ruleset, outcome = _trial_facts(state, folder / TRIAL_FILE, TRIAL_FILE in names)
+    facts = _trial_facts(state, folder / TRIAL_FILE, TRIAL_FILE in names)
     if TRIAL_FILE not in names and not any(n.startswith("meta_data_") for n in names):
         state.folders.note(
             folder, "no metadata (trial.json, meta_data_0.json)", "nothing"
         )
-    rows: tuple[EvalRow, ...] = ()
+    file = EvalFile(NO_ROWS)
     if EVAL_FILE in names:
         column = state.wanted[identity[2]].column
-        rows, notes = read_rows(folder / EVAL_FILE, where, column)
-        state.folders.notes.extend(notes)
+        file = read_rows(folder / EVAL_FILE, where, column)
+        state.folders.notes.extend(file.notes)
     else:
         # measurements.csv is no substitute: its rows are not only evaluations.
         has = "measurements.csv is there" if "measurements.csv" in names else ""
-        detail = f"outcome: {outcome}" if outcome else has
+        detail = f"outcome: {facts.outcome}" if facts.outcome else has
         state.folders.note(folder, f"no {EVAL_FILE}", "counted as not reached", detail)
-    return TrialRecord(*identity, where, ruleset, outcome, rows)
+    seconds = file.seconds | facts.seconds
+    return TrialRecord(
+        *identity, where, facts.ruleset, facts.outcome, file.rows, seconds
+    )
 
 
-def _trial_facts(
-    state: _Pass, path: Path, exists: bool
-) -> tuple[Ruleset | None, str | None]:
+def _trial_facts(state: _Pass, path: Path, exists: bool) -> _TrialFacts:
     if not exists:
-        return None, None
+        return _TrialFacts()
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         ruleset, outcome = facts["tuning_ruleset"], facts.get("outcome")
         if ruleset not in get_args(Ruleset):
             raise ValueError(f"tuning_ruleset: {ruleset!r}")
+        seconds = {
+            account: float(facts["seconds"][account])
+            for account in ACCOUNTS
+            if facts.get("seconds")
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        what = "trial.json without a tuning ruleset"
+        what = "trial.json that cannot be used"
         state.folders.note(
             path, what, "ruleset assumed", f"{type(error).__name__}: {error}"
         )
-        return None, None
-    return ruleset, None if outcome is None else str(outcome)
+        return _TrialFacts()
+    return _TrialFacts(ruleset, None if outcome is None else str(outcome), seconds)
 
 
 def _ruleset(

@@ -41,6 +41,22 @@ class Table:
 def filtered_times(times: Table, rules: Rules) -> Table:
     """Seconds of the scored workloads that still count, the others infinite.
 
+    `counted_seconds` for a table: columns of the scored and the held-out workloads,
+    in any order; a held-out one without a column counts as not reached.
+    """
+    _check(times)
+    missing = np.full(len(times.rows), np.inf)
+    columns = [
+        times.column(rule.name) if rule.name in times.columns else missing
+        for rule in rules.needed
+    ]
+    values = np.stack(columns, axis=1)
+    return Table(times.rows, rules.names, counted_seconds(values, rules))
+
+
+def counted_seconds(seconds: np.ndarray, rules: Rules) -> np.ndarray:
+    """Seconds that still count, [..., submissions, scored workloads].
+
     Dahl et al. (2023), held-out workloads: a time counts only if the submission also
     reached the target of the held-out variant, in time. In this order:
 
@@ -50,20 +66,18 @@ def filtered_times(times: Table, rules: Rules) -> Table:
     3. where a held-out workload was not reached, its base workload is not either.
 
     Args:
-      times: seconds, infinite where not reached, of the scored and the held-out
-        workloads; a held-out one without a column counts as not reached.
+      seconds: infinite where not reached; [..., submissions, workloads], the
+        workloads in the order of `rules.needed`.
     """
-    _check(times)
-    columns = {name: times.column(name).copy() for name in times.columns}
-    for variant in rules.held_out:
-        guard = columns.setdefault(variant.name, np.full(len(times.rows), np.inf))
-        guard[np.isinf(columns[variant.base])] = np.inf
-    for seconds in columns.values():
-        seconds[seconds > rules.far_factor * _best(seconds)] = np.inf
-    for variant in rules.held_out:
-        columns[variant.base][np.isinf(columns[variant.name])] = np.inf
-    values = np.stack([columns[name] for name in rules.names], axis=1)
-    return Table(times.rows, rules.names, values)
+    counted = seconds.copy()
+    place = {rule.name: column for column, rule in enumerate(rules.needed)}
+    guards = [(place[rule.name], place[rule.base]) for rule in rules.held_out]
+    for held_out, base in guards:
+        counted[..., held_out][np.isinf(counted[..., base])] = np.inf
+    counted[counted > rules.far_factor * _best(counted)] = np.inf
+    for held_out, base in guards:
+        counted[..., base][np.isinf(counted[..., held_out])] = np.inf
+    return counted[..., : len(rules.workloads)]
 
 
 def performance_ratios(times: Table) -> Table:
@@ -73,11 +87,14 @@ def performance_ratios(times: Table) -> Table:
       UserError: a time that is not positive, or NaN.
     """
     _check(times)
-    ratios = np.full(times.values.shape, np.inf)
-    reached = np.isfinite(times.values)
-    best = np.broadcast_to(_best(times.values), times.values.shape)
-    np.divide(times.values, best, out=ratios, where=reached)
-    return Table(times.rows, times.columns, ratios)
+    return Table(times.rows, times.columns, ratios_to_best(times.values))
+
+
+def ratios_to_best(seconds: np.ndarray) -> np.ndarray:
+    """r for [..., submissions, workloads]; infinite where seconds are."""
+    ratios = np.full(seconds.shape, np.inf)
+    np.divide(seconds, _best(seconds), out=ratios, where=np.isfinite(seconds))
+    return ratios
 
 
 def performance_profiles(ratios: Table, taus: Sequence[float]) -> np.ndarray:
@@ -95,8 +112,7 @@ def benchmark_scores(ratios: Table, tau_max: float) -> np.ndarray:
     Dahl et al. (2023). rho is a step function, so the integral is exact:
     B = sum over the n workloads of max(0, tau_max - r) / (n (tau_max - 1)).
     """
-    gains = np.maximum(0.0, tau_max - ratios.values)
-    return gains.sum(axis=1) / (len(ratios.columns) * (tau_max - 1.0))
+    return gains(ratios.values, tau_max).mean(axis=-1)
 
 
 def trapezoid_scores(ratios: Table, tau_max: float) -> np.ndarray:
@@ -104,9 +120,19 @@ def trapezoid_scores(ratios: Table, tau_max: float) -> np.ndarray:
 
     It differs from `benchmark_scores` by at most half a grid step, 1/198.
     """
+    return gains(ratios.values, tau_max, by_trapezoid=True).mean(axis=-1)
+
+
+def gains(ratios: np.ndarray, tau_max: float, by_trapezoid: bool = False) -> np.ndarray:
+    """What each workload adds to n times the score, 0 to 1; the shape of `ratios`."""
+    if not by_trapezoid:
+        return np.maximum(0.0, tau_max - ratios) / (tau_max - 1.0)
     taus = np.linspace(1.0, tau_max, TRAPEZOID_POINTS)
-    profiles = performance_profiles(ratios, taus.tolist())
-    return np.trapezoid(profiles, taus, axis=1) / (tau_max - 1.0)
+    # One workload's profile is 0 before r and 1 from r on: points that lie on r or
+    # after it have the weight 1, the first and the last of the grid one half.
+    before = np.searchsorted(taus, ratios, side="left")
+    inside = TRAPEZOID_POINTS - before - 0.5 * (before == 0) - 0.5
+    return np.maximum(0.0, inside) / (TRAPEZOID_POINTS - 1)
 
 
 def ranks(scores: np.ndarray) -> tuple[int, ...]:
@@ -114,8 +140,20 @@ def ranks(scores: np.ndarray) -> tuple[int, ...]:
     return tuple(1 + int((scores > score).sum()) for score in scores)
 
 
+def medians(study_seconds: np.ndarray) -> np.ndarray:
+    """Medians over the last axis, of infinite values too.
+
+    numpy's median, the mean of the middle two of an even number, without its warning
+    about inf - inf.
+    """
+    ordered = np.sort(study_seconds, axis=-1)
+    count = ordered.shape[-1]
+    low, high = ordered[..., (count - 1) // 2], ordered[..., count // 2]
+    return low if count % 2 else (low + high) / 2
+
+
 def _best(seconds: np.ndarray) -> np.ndarray:
-    return seconds.min(axis=0, initial=np.inf)
+    return seconds.min(axis=-2, initial=np.inf, keepdims=True)
 
 
 def _check(times: Table) -> None:

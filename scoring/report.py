@@ -1,57 +1,86 @@
 """What `algoperf score` shows: leaderboard, times, ratios, health of the logs."""
 
 import math
-from collections.abc import Iterable, Sequence
 
 from scoring.health import by_kind
+from scoring.leaderboard import leaderboard_rows
+from scoring.remarks import notes, warnings
 from scoring.rules import WorkloadRule
 from scoring.runtimes import WorkloadResult
+from scoring.score_report import ScoreReport
 from scoring.scoreboard import Scoreboard
+from scoring.text_tables import blocks, titled
 
-# Where the leaderboard shows the performance profile.
-SHOWN_TAUS = (1.0, 1.5, 2.0, 4.0)
 BAR_WIDTH = 20
-# Submissions side by side before a table goes on below.
-BLOCK = 4
 
 
-def render(board: Scoreboard) -> str:
+def render(report: ScoreReport) -> str:
     """The whole report as plain text."""
+    board = report.board
     parts = [
-        leaderboard(board),
+        leaderboard(report),
+        "\n".join(f"warning: {text}" for text in warnings(report)),
         time_tables(board),
         ratio_tables(board),
+        sensitivity_table(report),
         health_table(board),
-        "\n".join(f"note: {text}" for text in remarks(board)),
+        "\n".join(f"note: {text}" for text in notes(report)),
     ]
     return "\n\n".join(part for part in parts if part)
 
 
-def leaderboard(board: Scoreboard) -> str:
-    """Ranks and scores, with the profile at a few tau and the score as a bar."""
-    taus = [tau for tau in SHOWN_TAUS if tau <= board.rules.tau_max]
-    profile = board.profile(taus)
-    total = len(board.rules.names)
-    lines = []
-    for entry in board.entries:
-        rho = [f"{profile[entry.submission, tau]:.2f}" for tau in profile.columns]
-        filled = round(BAR_WIDTH * entry.score)
-        lines.append(
-            [
-                str(entry.rank),
-                entry.submission,
-                entry.ruleset,
-                f"{entry.score:.4f}",
-                f"{entry.workloads_reached} of {total}",
-                *rho,
-                "#" * filled + "." * (BAR_WIDTH - filled),
-            ]
-        )
-    header = ["rank", "submission", "ruleset", "score", "reached"]
-    header += [f"r<={tau}" for tau in profile.columns] + ["score from 0 to 1"]
+def leaderboard(report: ScoreReport) -> str:
+    """Ranks and scores with their intervals, and the score as a bar from 0 to 1."""
+    lines = [
+        [
+            str(row["rank"]),
+            row["submission"],
+            row["ruleset"],
+            f"{row['score']:.4f}",
+            interval(row["score_low"], row["score_high"], ".2f"),
+            interval(row["rank_low"], row["rank_high"], "d"),
+            "-" if row["rank_1"] is None else f"{row['rank_1']:.0%}",
+            "-" if row["speedup"] is None else f"{row['speedup']:.2f}x",
+            f"{row['workloads_reached']} of {row['workloads']}",
+            _bar(row["score"], row["score_low"], row["score_high"]),
+        ]
+        for row in leaderboard_rows(report)
+    ]
+    header = ["rank", "submission", "ruleset", "score", "95 %", "ranks", "P(first)"]
+    header += ["speed-up", "reached", "score from 0 to 1"]
+    rules, total = report.board.rules, len(report.board.rules.names)
     workloads = f"{total} workload{'' if total == 1 else 's'}"
-    title = f"Leaderboard (rules {board.rules.name}, {workloads})"
-    return _titled(title, header, lines, left=(1, 2, len(header) - 1))
+    title = f"Leaderboard (rules {rules.name}, {workloads})"
+    over = f"; speed-up: over {report.reference}" if report.reference else ""
+    groups = [f"{group[0]} to {group[-1]}" for group in report.not_separated]
+    legend = [
+        "95 %, ranks, P(first): by resampling studies"
+        + over
+        + "; bar: # score, - interval"
+    ]
+    if groups:
+        legend.append(f"not separated at 95 %: {'; '.join(groups)}")
+    table = titled(title, header, lines, left=(1, 2, len(header) - 1))
+    return "\n".join([table, *legend])
+
+
+def interval(low: float | None, high: float | None, form: str) -> str:
+    """'0.46 to 0.75'; one number if both ends are equal, '-' if there are none."""
+    if low is None or high is None:
+        return "-"
+    ends = [format(int(end) if form == "d" else end, form) for end in (low, high)]
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
+def _bar(score: float, low: float | None, high: float | None) -> str:
+    def place(value: float) -> int:
+        return min(BAR_WIDTH - 1, int(BAR_WIDTH * value))
+
+    cells = ["."] * BAR_WIDTH
+    if low is not None and high is not None:
+        cells[place(low) : place(high) + 1] = "-" * (place(high) + 1 - place(low))
+    cells[place(score)] = "#"
+    return "".join(cells)
 
 
 def time_tables(board: Scoreboard) -> str:
@@ -63,7 +92,7 @@ def time_tables(board: Scoreboard) -> str:
 
     title = "Time to target: seconds (steps), median over studies of the fastest trial"
     tables = [
-        _titled(
+        titled(
             title,
             ["workload", "target", *block],
             [
@@ -72,7 +101,7 @@ def time_tables(board: Scoreboard) -> str:
             ],
             left=(0, 1),
         )
-        for block in _blocks(board.submissions)
+        for block in blocks(board.submissions)
     ]
     legend = ["-: target not reached"]
     text = "\n\n".join(tables)
@@ -92,7 +121,7 @@ def ratio_tables(board: Scoreboard) -> str:
         return f"{ratio:.3f}" if math.isfinite(ratio) else "-"
 
     return "\n\n".join(
-        _titled(
+        titled(
             "Performance ratio r: time / best time here",
             ["workload", *block],
             [
@@ -101,8 +130,24 @@ def ratio_tables(board: Scoreboard) -> str:
             ],
             left=(0,),
         )
-        for block in _blocks(board.submissions)
+        for block in blocks(board.submissions)
     )
+
+
+def sensitivity_table(report: ScoreReport) -> str:
+    """For every kind of variation the largest change, and the pairs that invert."""
+    lines = [
+        [
+            summary.kind,
+            str(summary.count),
+            f"{summary.largest.largest_change:+.4f}",
+            f"{summary.largest.of}, {summary.largest.what}",
+            "; ".join(f"{b} above {a}" for a, b in summary.inversions) or "none",
+        ]
+        for summary in report.sensitivity
+    ]
+    header = ["variation", "tried", "largest", "of, with", "ranks that invert"]
+    return titled("Sensitivity of the scores", header, lines, left=(0, 3, 4))
 
 
 def health_table(board: Scoreboard) -> str:
@@ -115,68 +160,7 @@ def health_table(board: Scoreboard) -> str:
         return ""
     header = ["effect", "count", "what", "for example"]
     title = "Health of the logs (every case is in scores.json)"
-    return _titled(title, header, lines, left=(0, 2, 3))
-
-
-def remarks(board: Scoreboard) -> list[str]:
-    """What a reader has to know to compare these scores with others."""
-    rules = board.rules
-    found = [
-        f"rules {rules.name}: {rules.studies} studies of {rules.trials_external} "
-        f"trials (external) or {rules.trials_self} (self), tau_max {rules.tau_max:g}; "
-        "scores are relative to the submissions ranked here"
-    ]
-    found += _study_remarks(board)
-    if rules.restricted:
-        found.append(
-            f"only these workloads count: {', '.join(rules.names)}; "
-            f"not the score of rules {rules.name}"
-        )
-    missing = [w for w in rules.names if not _has_logs(board, w)]
-    if missing and len(missing) < len(rules.names):
-        others = ",".join(w for w in rules.names if w not in missing)
-        found.append(
-            f"no submission has logs of {', '.join(missing)}: 0 for everyone; "
-            f"--workloads={others} scores the others alone"
-        )
-    if len({entry.ruleset for entry in board.entries}) > 1:
-        found.append(
-            "external and self-tuning submissions are mixed; AlgoPerf ranks rulesets "
-            "separately: --tuning_ruleset=external (or self) ranks one alone"
-        )
-    if board.by_trapezoid:
-        found.append("score by the published 100-point trapezoid, not the integral")
-    return found
-
-
-def _study_remarks(board: Scoreboard) -> list[str]:
-    planned = board.rules.studies
-    by_count: dict[int, list[str]] = {}
-    for name in board.submissions:
-        studies = {t.study for t in board.logs.trials if t.submission == name}
-        count = len(studies & set(range(planned)))
-        by_count.setdefault(count, []).append(name)
-    if set(by_count) == {planned}:
-        return [f"all {planned} planned studies found"]
-    return [
-        f"{count} of {planned} planned studies found: {', '.join(names)}; a missing "
-        "study counts as infinite"
-        # With half of the studies missing, the median is infinite everywhere.
-        + (
-            "; too few for any finite median (--studies=1 scores a single study)"
-            if 2 * count <= planned
-            else ""
-        )
-        for count, names in sorted(by_count.items())
-        if count < planned
-    ]
-
-
-def _has_logs(board: Scoreboard, workload: str) -> bool:
-    return any(
-        board.runtimes.results[name, workload].framework is not None
-        for name in board.submissions
-    )
+    return titled(title, header, lines, left=(0, 2, 3))
 
 
 def _time_cell(board: Scoreboard, result: WorkloadResult) -> str:
@@ -195,25 +179,3 @@ def _time_cell(board: Scoreboard, result: WorkloadResult) -> str:
 def _target(rule: WorkloadRule) -> str:
     sign = ">=" if rule.goal == "max" else "<="
     return f"{rule.metric} {sign} {rule.validation_target:g}"
-
-
-def _blocks(names: Sequence[str]) -> list[Sequence[str]]:
-    return [names[i : i + BLOCK] for i in range(0, len(names), BLOCK)]
-
-
-def _titled(
-    title: str, header: list[str], lines: list[list[str]], left: Iterable[int]
-) -> str:
-    """A table with a title; columns are right-aligned but those in `left`."""
-    to_left = set(left)
-    widths = [max(map(len, cells)) for cells in zip(header, *lines, strict=True)]
-
-    def joined(cells: Iterable[str]) -> str:
-        padded = [
-            cell.ljust(width) if column in to_left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        return "  ".join(padded).rstrip()
-
-    rule = "  ".join("-" * width for width in widths)
-    return "\n".join([title, joined(header), rule, *map(joined, lines)])

@@ -62,6 +62,10 @@ class Rules:
         """Every workload whose logs are read: the scored and the held-out ones."""
         return self.workloads + self.held_out
 
+    def alone(self, rule: WorkloadRule) -> "Rules":
+        """These rules for one workload, with no variant to guard it."""
+        return replace(self, workloads=(rule,), held_out=(), optional=())
+
     def trials(self, ruleset: Ruleset) -> int:
         """How many trials a study of one workload has."""
         return self.trials_external if ruleset == "external" else self.trials_self

@@ -6,50 +6,81 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from algoperf.facts import reached
-from scoring.eval_rows import EvalRow
-from scoring.health import Effect, HealthNote
+from scoring.health import HealthNote
 from scoring.load import Framework, Logs, TrialRecord
-from scoring.profiles import Table
+from scoring.profiles import Table, medians
+from scoring.reach import (
+    Reach,
+    best_so_far,
+    find_reach,
+    notes_about,
+    rows_that_count,
+)
+from scoring.rows import EvalRow, EvalRows
 from scoring.rules import Rules, Ruleset, WorkloadRule
 
 
 @dataclass(frozen=True)
-class Reach:
-    """The row at which a trial reached the target first."""
+class Attempt:
+    """One planned trial: the rows that improved on all before, and the target."""
 
-    trial: int
-    row: int
-    step: int | None
-    time_s: float
-    value: float
+    trial: TrialRecord
+    best_so_far: EvalRows
+    reach: Reach | None
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """One study of one workload; `fastest` is None if no trial reached the target."""
+    """One study of one workload; `fastest` is None if no trial reached the target.
+
+    `trials` is how many there are, `attempts` are the planned ones among them.
+    """
 
     study: int
     trials: int
-    reaches: tuple[Reach, ...]
+    attempts: tuple[Attempt, ...]
     fastest: Reach | None
+
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        """Of the trials that reached the target, by trial."""
+        return tuple(a.reach for a in self.attempts if a.reach is not None)
 
 
 @dataclass(frozen=True)
 class WorkloadResult:
     """One submission on one workload, with every planned study.
 
-    `time_s` and `step` are medians over the planned studies (numpy's: the mean of
-    the middle two of an even number), a study that did not reach the target being
-    infinite. `step` is NaN if the logs have no steps.
+    `time_s` and `step` are medians over the planned studies (the mean of the middle
+    two of an even number), a study that did not reach the target being infinite.
+    Steps are those of the trials that were fastest in seconds, NaN if the logs have
+    none.
     """
 
     submission: str
     workload: str
     framework: Framework | None
     studies: tuple[StudyResult, ...]
-    time_s: float
-    step: float
+
+    @property
+    def time_s(self) -> float:
+        """Median over the planned studies."""
+        return float(medians(np.array(self.study_times_s)))
+
+    @property
+    def step(self) -> float:
+        """Median over the planned studies of the steps of the fastest trials."""
+        fastest = [study.fastest for study in self.studies]
+        steps = np.array([math.inf if r is None else step_of(r) for r in fastest])
+        return math.nan if np.isnan(steps).any() else float(medians(steps))
+
+    @property
+    def study_times_s(self) -> tuple[float, ...]:
+        """Seconds of the fastest trial of every planned study, infinite if none."""
+        return tuple(
+            math.inf if study.fastest is None else study.fastest.time_s
+            for study in self.studies
+        )
 
 
 @dataclass(frozen=True)
@@ -117,28 +148,13 @@ def workload_result(
         at = f"{submission}/*/{rule.name}"
         notes.append(HealthNote(at, what, "counted as not reached"))
     framework = trials[0].framework if trials else None
-    fastest = [study.fastest for study in studies]
-    result = WorkloadResult(
-        submission,
-        rule.name,
-        framework,
-        tuple(studies),
-        time_s=_median([reach.time_s if reach else math.inf for reach in fastest]),
-        step=_median([_step(reach) for reach in fastest]),
-    )
+    result = WorkloadResult(submission, rule.name, framework, tuple(studies))
     return result, notes
 
 
-def _step(reach: Reach | None) -> float:
-    if reach is None:
-        return math.inf
-    return math.nan if reach.step is None else reach.step
-
-
-def _median(values: list[float]) -> float:
-    # numpy warns about inf - inf inside an even median; the mean is right anyway.
-    with np.errstate(invalid="ignore"):
-        return float(np.median(values))
+def step_of(row: Reach | EvalRow) -> float:
+    """The step of a row, NaN where it could not be read."""
+    return math.nan if row.step is None else row.step
 
 
 def _study_result(
@@ -159,67 +175,13 @@ def _study_result(
     for extra in trials[planned:]:
         what = f"more trials than the {planned} planned"
         notes.append(HealthNote(extra.where, what, "folder ignored"))
-    reaches = []
+    budget_s = rules.budget_s(rule, ruleset)
+    attempts = []
     for trial in trials[:planned]:
-        reach, found = first_reach(trial, rule, rules.budget_s(rule, ruleset))
-        notes += found
-        if reach is not None:
-            reaches.append(reach)
+        counting = rows_that_count(trial.rows, budget_s)
+        reach = find_reach(trial.trial, rule, counting)
+        attempts.append(Attempt(trial, best_so_far(counting, rule.goal), reach))
+        notes += notes_about(trial, rule, budget_s, reach)
+    reaches = [attempt.reach for attempt in attempts if attempt.reach is not None]
     fastest = min(reaches, key=lambda r: (r.time_s, r.trial), default=None)
-    return StudyResult(study, len(trials), tuple(reaches), fastest), notes
-
-
-def first_reach(
-    trial: TrialRecord, rule: WorkloadRule, budget_s: float
-) -> tuple[Reach | None, list[HealthNote]]:
-    """The first row, in file order, at the target within the budget.
-
-    Equality counts, for the target and for the budget; NaN, infinite values and
-    times <= 0 never do. Rows after the first one at the target change nothing.
-    """
-
-    def at_target(row: EvalRow) -> bool:
-        return math.isfinite(row.value) and reached(
-            row.value, rule.validation_target, rule.goal
-        )
-
-    hits = [row for row in trial.rows if at_target(row)]
-    valid = [row for row in hits if 0 < row.time_s <= budget_s]
-    notes = _notes_about(trial, rule, budget_s, hits, valid)
-    if not valid:
-        return None, notes
-    row = valid[0]
-    return Reach(trial.trial, row.row, row.step, row.time_s, row.value), notes
-
-
-def _notes_about(
-    trial: TrialRecord,
-    rule: WorkloadRule,
-    budget_s: float,
-    hits: list[EvalRow],
-    valid: list[EvalRow],
-) -> list[HealthNote]:
-    notes: list[HealthNote] = []
-    lost: Effect = "nothing" if valid else "counted as not reached"
-    hit_numbers = {row.row for row in hits}
-
-    def note(what: str, effect: Effect, rows: list[EvalRow]) -> None:
-        if rows:
-            count = f"{len(rows)} of {len(trial.rows)} rows, first: row {rows[0].row}"
-            notes.append(HealthNote(trial.where, what, effect, count))
-
-    def rejects(rows: list[EvalRow]) -> bool:
-        return any(row.row in hit_numbers for row in rows)
-
-    odd = [row for row in trial.rows if not math.isfinite(row.value)]
-    note(f"NaN in {rule.column}", lost, odd)
-    early = [row for row in trial.rows if row.time_s <= 0]
-    note("time <= 0", "row ignored" if rejects(early) else "nothing", early)
-    late = [row for row in trial.rows if row.time_s > budget_s]
-    note("rows beyond the budget", lost if rejects(late) else "nothing", late)
-    if valid:
-        after = [row for row in trial.rows if row.row > valid[0].row]
-        note("trained on after the target", "nothing", after)
-        below = [row for row in after if row.row not in hit_numbers]
-        note("fell back after the target", "nothing", below)
-    return notes
+    return StudyResult(study, len(trials), tuple(attempts), fastest), notes
