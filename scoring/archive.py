@@ -39,6 +39,15 @@ def archive_in(path: Path) -> Path | None:
     return None
 
 
+def without_suffix(path: Path) -> Path:
+    """logs for logs.tar.xz and logs.tar.xz/some/folder; other paths as they are."""
+    archive = archive_in(path)
+    if archive is None:
+        return path
+    suffix = next(own for own in SUFFIXES if archive.name.lower().endswith(own))
+    return archive.with_name(archive.name[: -len(suffix)])
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Path]:
     """A folder with the content of an archive, or the folder itself.

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 import algoperf
-from scoring.profiles import TRAPEZOID_POINTS, Table
 from scoring.leaderboard import leaderboard_rows
+from scoring.profiles import TRAPEZOID_POINTS, Table
 from scoring.remarks import notes, warnings
 from scoring.runtimes import StudyResult, WorkloadResult
 from scoring.score_report import ScoreReport
@@ -54,13 +54,17 @@ def as_document(report: ScoreReport) -> dict[str, Any]:
         "runlength": {
             "loosened": LOOSENED,
             "budget_shares": BUDGET_SHARES,
-            "submissions": {own.submission: _without_name(own) for own in report.runlengths},
+            "submissions": {
+                own.submission: _without_name(own) for own in report.runlengths
+            },
         },
         "steps": _steps(report),
         "pace": [asdict(pace) | {"uneven": pace.uneven} for pace in report.paces],
         "clock": [asdict(split) for split in report.clock_splits],
         "tuning": {
-            "expected_scores": {own.submission: own.scores for own in report.tuning_curves}
+            "expected_scores": {
+                own.submission: own.scores for own in report.tuning_curves
+            }
         },
         "health": [asdict(note) for note in board.notes],
         "warnings": warnings(report),

@@ -61,7 +61,7 @@ def _about_intervals(report: ScoreReport) -> list[str]:
     if studies < 10:
         found[0] += "; with so few studies they are coarse and rather too narrow"
     if report.not_separated:
-        groups = ("; ".join(", ".join(group) for group in report.not_separated))
+        groups = "; ".join(", ".join(group) for group in report.not_separated)
         found.append(f"not separated at 95 %: {groups}")
     return found
 

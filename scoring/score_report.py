@@ -15,7 +15,8 @@ from scoring.fit import no_common_workload
 from scoring.folders import check_folder, log_folders
 from scoring.load import Logs, load_logs, only_ruleset
 from scoring.pace import ClockSplit, Pace, clock_splits, paces
-from scoring.rules import Rules, Ruleset, get_rules
+from scoring.rules import Rules, Ruleset
+from scoring.rules_file import read_rules
 from scoring.scoreboard import Scoreboard, score_logs
 from scoring.sensitivity import Summary, Variation, summaries, variations
 from scoring.speedup import Runlength, Speedup, runlengths, speedups
@@ -90,7 +91,7 @@ class ScoreReport:
         """The leaderboard as a pandas frame, a row per submission; needs pandas."""
         import pandas
 
-        from scoring.document import leaderboard_rows
+        from scoring.leaderboard import leaderboard_rows
 
         return pandas.DataFrame(leaderboard_rows(self)).set_index("submission")
 
@@ -124,7 +125,7 @@ def score(
       UserError: folders, rules or names that need the user's attention.
     """
     if not isinstance(rules, Rules):
-        rules = get_rules(rules)
+        rules = read_rules(rules)
     with opened(Path(directory)) as top:
         root = find_logs(top, tuning_ruleset)
         logs = _load(root, rules, tuning_ruleset, submissions)
