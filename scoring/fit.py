@@ -1,4 +1,4 @@
-"""Whether the rules fit the logs: other workloads or studies are said, never guessed."""
+"""Whether the rules fit the logs: a wrong version is reported, never guessed."""
 
 from dataclasses import dataclass
 from pathlib import Path

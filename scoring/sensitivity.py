@@ -130,7 +130,7 @@ def _fewer_studies(
 ) -> Iterator[_Scenario]:
     for count in range(1, rules.studies):
         for chosen in itertools.combinations(range(rules.studies), count):
-            what = f"studies {', '.join(map(str, chosen))}"
+            what = f"only studies {', '.join(map(str, chosen))}"
             yield "studies", what, cube[..., list(chosen)], names, rules
 
 
