@@ -1,7 +1,25 @@
-"""Turns trial folders into a leaderboard: logs in, time to target and scores out.
+"""Turns trial folders into a leaderboard: logs in, scores and how sure they are out.
 
-Pure functions over frozen records, and never JAX: `rules` (what is scored), `load`
-(folders to trials), `runtimes` (trials to seconds per workload), `profiles` (seconds
-to scores), `scoreboard` (all of it in order), `report` and `export` (what is shown
-and written), `cli` (the command `algoperf score`).
+    import scoring
+
+    report = scoring.score("algoperf_v06_logs.tar.xz", "v0.6", tuning_ruleset="external")
+    report.scores            # {"shampoo": 0.6238..., "baseline": 0.4579...}
+    report.compare("shampoo", "baseline").verdict
+    report.to_frame()        # with pandas
+
+Pure functions over frozen records, and never JAX. Data goes one way:
+
+- logs: `archive`, `folders`, `eval_rows`, `rows`, `load`; what is odd in `health`
+- rules: `rules`, `rules_file`, `fit`
+- seconds: `reach` (one trial), `runtimes` (studies, workloads), `cube` (as arrays)
+- scores: `profiles`, `scoreboard`
+- how sure: `statistics`, `sensitivity`; without the field: `speedup`, `steps`, `pace`,
+  `tuning_curve`, `winners`; two alone: `compare`
+- all together: `score_report`
+- out: `document` (scores.json), `leaderboard`, `markdown`, `report`, `page`, `export`,
+  `cli` (the command `algoperf score`)
 """
+
+from scoring.score_report import ScoreReport, score
+
+__all__ = ["ScoreReport", "score"]

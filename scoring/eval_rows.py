@@ -99,13 +99,13 @@ def _ordinary(reader: _Reader, content: bytes) -> EvalFile | None:
     header, _, body = content.partition(b"\n")
     if body.translate(None, _ORDINARY) or not body.endswith(b"\n"):
         return None
-    if any(empty in b"\n" + body for empty in (b",,", b",\n", b"\n,", b"\n\n")):
-        return None
     names = [name.strip() for name in header.decode("utf-8-sig", "replace").split(",")]
     columns = _columns(names, reader.metric_column)
     lines = [line.split(b",") for line in body.split(b"\n")[:-1]]
     if columns is None or len(lines) < 2 or {*map(len, lines)} != {columns.width}:
         return None
+    if b",," in body or not all(line[0] and line[-1] for line in lines):
+        return None  # an empty cell
     try:
         times, values = (
             np.array([float(line[column]) for line in lines])

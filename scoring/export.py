@@ -26,7 +26,7 @@ def write_scores(report: ScoreReport, folder: Path, page: bool = True) -> list[P
     Raises:
       UserError: the folder cannot be made or written.
     """
-    document = records.finite(as_document(report))
+    document = as_document(report)
     files = {
         SCORES_FILE: records.json_text(document),
         CSV_FILE: leaderboard_csv(report),

@@ -54,10 +54,12 @@ def best_so_far(rows: EvalRows, goal: Goal) -> EvalRows:
 
 def first_at(best: EvalRows, target: float, goal: Goal) -> EvalRow | None:
     """The first of `best_so_far` rows at a target."""
-    place = bisect.bisect_left(
-        best.value, True, key=lambda value: reached(value, target, goal)
-    )
-    return best[place] if place < len(best) else None
+    values = best.value.tolist()
+    if not values or not reached(values[-1], target, goal):
+        return None
+    return best[
+        bisect.bisect_left(values, True, key=lambda v: reached(v, target, goal))
+    ]
 
 
 def find_reach(trial: int, rule: WorkloadRule, counting: EvalRows) -> Reach | None:
