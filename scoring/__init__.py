@@ -2,7 +2,7 @@
 
     import scoring
 
-    report = scoring.score("algoperf_v06_logs.tar.xz", "v0.6", tuning_ruleset="external")
+    report = scoring.score("logs/external_tuning", "v0.6")
     report.scores            # {"shampoo": 0.6238..., "baseline": 0.4579...}
     report.compare("shampoo", "baseline").verdict
     report.to_frame()        # with pandas

@@ -240,7 +240,7 @@ def _note_about_order(reader: _Reader, rows: EvalRows) -> None:
     # A resumed trial takes up the clock of its checkpoint together with the step. A
     # clock that goes back alone has lost seconds: nobody can say how many.
     back, resumes = times < 0, steps <= 0
-    for what, effect, which in (
+    found: list[tuple[str, Effect, np.ndarray]] = [
         ("row repeated", "nothing", (times == 0) & same_step),
         ("time and step go back (resumed)", "nothing", back & resumes),
         (
@@ -248,7 +248,8 @@ def _note_about_order(reader: _Reader, rows: EvalRows) -> None:
             "time counted as written",
             back & ~resumes,
         ),
-    ):
+    ]
+    for what, effect, which in found:
         if which.any():
             reader.note(what, effect, _rows(rows.row[1:][which].tolist()))
 

@@ -34,7 +34,7 @@ from scoring.tuning_curve import TuningCurve, tuning_curves
 from scoring.winners import Winner, find_winners
 
 if TYPE_CHECKING:
-    import pandas
+    import pandas  # not installed with this package: only `to_frame` needs it
 
 # Which submissions are ranked: those of one tuning ruleset, or all.
 Ranked = Literal["auto", "external", "self"]

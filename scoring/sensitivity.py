@@ -180,7 +180,8 @@ def _compared(
     of = max(names, key=lambda name: abs(changes[name]))
     before = np.array([base[name] for name in names])
     inverted = (before[:, None] > before) & (found[:, None] < found)
-    inversions = tuple((names[a], names[b]) for a, b in np.argwhere(inverted))
+    pairs = np.argwhere(inverted).tolist()
+    inversions = tuple((names[above], names[below]) for above, below in pairs)
     places = dict(zip(names, ranks(found), strict=True))
     return Variation(kind, what, scores, places, of, changes[of], inversions)
 

@@ -63,17 +63,15 @@ def speedups(
     """Of every submission over the reference, best first as on the leaderboard."""
     rules, names = board.rules, resamples.submissions
     budgets = budgets_s(rules, [board.logs.rulesets[name] for name in names])
-    scored = len(rules.workloads)
     times = np.stack([board.times.column(name) for name in rules.names], axis=-1)
     logs = np.log(np.where(np.isfinite(times), times, budgets))
-    drawn = resamples.medians[..., :scored]
-    drawn_logs = np.log(np.where(np.isfinite(drawn), drawn, budgets))
     base = names.index(reference)
+    drawn_base = _logs(resamples, reference, budgets[base])
     found = []
     for name in board.submissions:
         own = names.index(name)
         gained = logs[base] - logs[own]
-        drawn_gains = drawn_logs[:, base] - drawn_logs[:, own]
+        drawn_gains = drawn_base - _logs(resamples, name, budgets[own])
         mean = float(np.exp(gained.mean()))
         found.append(
             Speedup(
@@ -92,6 +90,12 @@ def speedups(
             )
         )
     return tuple(found)
+
+
+def _logs(resamples: Resamples, name: str, budgets: np.ndarray) -> np.ndarray:
+    """Log seconds or budgets, [resamples, scored workloads]."""
+    drawn = resamples.medians(name)[:, : len(budgets)]
+    return np.log(np.where(np.isfinite(drawn), drawn, budgets))
 
 
 def budgets_s(rules: Rules, rulesets: Sequence[Ruleset]) -> np.ndarray:

@@ -39,15 +39,24 @@ class Interval:
 class Resamples:
     """Bootstrap resamples of a leaderboard.
 
-    `medians`: [resamples, submissions, needed workloads], seconds; `scores` and
-    `nested_scores`: [resamples, submissions], the latter over workloads too.
+    `scores` and `nested_scores`: [resamples, submissions], the latter over workloads
+    too. `ordered` are the studies' times sorted, [submissions, needed workloads,
+    studies]; `middle` the places in them of the middle two studies of each resample
+    (equal for an odd number), [2, resamples, submissions, needed workloads]: small
+    numbers, so that ten thousand resamples of many submissions fit in memory.
     """
 
     submissions: tuple[str, ...]
     seed: int
-    medians: np.ndarray
     scores: np.ndarray
     nested_scores: np.ndarray
+    ordered: np.ndarray
+    middle: np.ndarray
+
+    def medians(self, submission: str) -> np.ndarray:
+        """Median seconds in every resample, [resamples, needed workloads]."""
+        row = self.submissions.index(submission)
+        return medians_at(self.ordered[row], self.middle[:, :, row])
 
 
 @dataclass(frozen=True)
@@ -88,43 +97,48 @@ def bootstrap(
     resamples = resamples or default_resamples(len(submissions))
     draws = np.random.default_rng(seed)
     studies = study_seconds.shape[-1]
+    small = np.min_scalar_type(studies)
     ordered = np.sort(study_seconds, axis=-1)
-    medians, scores, nested = [], [], []
+    middle = np.empty((2, resamples, *ordered.shape[:2]), dtype=small)
+    scores, nested = np.empty((2, resamples, len(submissions)))
     for first in range(0, resamples, _CHUNK):
-        count = min(_CHUNK, resamples - first)
-        shape = (count, *study_seconds.shape)
-        chosen = draws.integers(studies, size=shape, dtype=np.min_scalar_type(studies))
-        medians.append(resampled_medians(ordered, chosen))
-        gained = median_gains(medians[-1], rules, by_trapezoid)
-        scores.append(gained.mean(axis=-1))
+        part = slice(first, min(first + _CHUNK, resamples))
+        count = part.stop - part.start
+        chosen = draws.integers(studies, size=(count, *ordered.shape), dtype=small)
+        middle[:, part] = middle_places(chosen)
+        medians = medians_at(ordered, middle[:, part])
+        gained = median_gains(medians, rules, by_trapezoid)
+        scores[part] = gained.mean(axis=-1)
         times = _times_drawn(draws, count, gained.shape[-1])
-        nested.append(np.einsum("rsw,rw->rs", gained, times) / gained.shape[-1])
-    return Resamples(
-        submissions,
-        seed,
-        np.concatenate(medians),
-        np.concatenate(scores),
-        np.concatenate(nested),
-    )
+        nested[part] = np.einsum("rsw,rw->rs", gained, times) / gained.shape[-1]
+    return Resamples(submissions, seed, scores, nested, ordered, middle)
 
 
-def resampled_medians(ordered: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Medians of resampled studies, [resamples, submissions, workloads].
+def middle_places(chosen: np.ndarray) -> np.ndarray:
+    """Which of the sorted studies are the middle two of each resample, [2, ...].
+
+    The median of sorted values is the value at the median of their places.
 
     Args:
-      ordered: studies sorted along the last axis, [submissions, workloads, studies].
-      chosen: which of the sorted studies each resample has, [resamples, submissions,
-        workloads, studies].
+      chosen: which of the sorted studies a resample has, [..., studies].
     """
-    # The median of sorted values is the value at the median of their places.
     places = np.sort(chosen, axis=-1)
     count = places.shape[-1]
-    middle = [places[..., (count - 1) // 2], places[..., count // 2]]
+    return np.stack([places[..., (count - 1) // 2], places[..., count // 2]])
+
+
+def medians_at(ordered: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """The medians of resamples, [resamples, ...].
+
+    Args:
+      ordered: sorted values, [..., studies].
+      middle: `middle_places`, [2, resamples, ...].
+    """
     low, high = (
         np.take_along_axis(ordered[None], place[..., None], axis=-1)[..., 0]
-        for place in middle[: 2 - count % 2] * (1 + count % 2)
+        for place in middle
     )
-    return (low + high) / 2 if count % 2 == 0 else low
+    return np.where(low == high, low, (low + high) / 2)
 
 
 def _times_drawn(draws: np.random.Generator, count: int, workloads: int) -> np.ndarray:
