@@ -31,7 +31,9 @@ class Folders:
 
     def where(self, path: Path) -> str:
         """A path as the report shows it: below the root, with slashes."""
-        return path.relative_to(self.root).as_posix()
+        # As text: `relative_to` is slow, and this is asked for every trial.
+        below = len(str(self.root / "x")) - 1
+        return str(path)[below:].replace(os.sep, "/") or "."
 
     def note(self, path: Path, what: str, effect: Effect, detail: str = "") -> None:
         """Adds an irregularity."""
@@ -39,8 +41,12 @@ class Folders:
 
     def scan(self, folder: Path) -> list[Path]:
         """What a folder holds, sorted: scores must not depend on the file system."""
+        return [folder / name for name in self.names(folder)]
+
+    def names(self, folder: Path) -> list[str]:
+        """The names of what a folder holds, sorted; none if it cannot be read."""
         try:
-            return sorted(folder / name for name in os.listdir(folder))
+            return sorted(os.listdir(folder))
         except OSError as error:
             reason = error.strerror or str(error)
             self.note(folder, "folder cannot be read", "folder ignored", reason)

@@ -171,7 +171,7 @@ def _read_trial(
     state: _Pass, folder: Path, identity: tuple[str, int, str, Framework, int]
 ) -> TrialRecord:
     where = state.folders.where(folder)
-    names = {path.name for path in state.folders.scan(folder)}
+    names = state.folders.names(folder)
     facts = _trial_facts(state, folder / TRIAL_FILE, TRIAL_FILE in names)
     if TRIAL_FILE not in names and not any(n.startswith("meta_data_") for n in names):
         state.folders.note(

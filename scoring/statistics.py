@@ -152,6 +152,7 @@ def uncertainty(
     scores: np.ndarray, submissions: tuple[str, ...], level: float = LEVEL
 ) -> tuple[Uncertainty, ...]:
     """Intervals and probabilities from resampled scores, [resamples, submissions]."""
+    beats = beaten(scores)
     ranks = 1 + np.stack(
         [(scores > own[:, None]).sum(axis=1) for own in scores.T], axis=1
     )
@@ -166,7 +167,7 @@ def uncertainty(
             Interval(int(rank[0, own]), int(rank[1, own]), level),
             float((ranks[:, own] == 1).mean()),
             {
-                other: float((scores[:, own] > scores[:, place]).mean())
+                other: float(beats[own, place])
                 for place, other in enumerate(submissions)
                 if place != own
             },
@@ -175,18 +176,22 @@ def uncertainty(
     )
 
 
+def beaten(scores: np.ndarray) -> np.ndarray:
+    """P(row scores higher than column), [submissions, submissions]; ties are neither's.
+
+    Args:
+      scores: [resamples, submissions].
+    """
+    return np.stack([(own[:, None] > scores).mean(axis=0) for own in scores.T])
+
+
 def separated(scores: np.ndarray, level: float = LEVEL) -> np.ndarray:
     """Whether two submissions differ, [submissions, submissions].
 
-    They do if the interval of the difference of their scores, resample by resample,
-    leaves out zero.
+    They do if one scores higher in so many resamples that no more than half of
+    1 - level are left: the interval of the difference leaves out zero.
     """
-    tail = (1 - level) / 2
-    count = scores.shape[1]
-    apart = np.zeros((count, count), dtype=bool)
-    for own in range(count):
-        low = np.quantile(scores[:, own, None] - scores, tail, axis=0)
-        apart[own] |= low > 0
+    apart = beaten(scores) >= 1 - (1 - level) / 2
     return apart | apart.T
 
 
