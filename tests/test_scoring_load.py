@@ -192,7 +192,7 @@ def test_a_damaged_trial_json(tmp_path: Path, text: str):
     (write_trial(tmp_path / TRIAL) / "trial.json").write_text(text)
     logs = load_logs(tmp_path, RULES)
     assert points(logs) == GOOD
-    assert kinds(logs) == {("ruleset assumed", "trial.json without a tuning ruleset")}
+    assert kinds(logs) == {("ruleset assumed", "trial.json that cannot be used")}
 
 
 def test_some_submissions_only(tmp_path: Path):
@@ -209,8 +209,12 @@ def test_some_submissions_only(tmp_path: Path):
 
 def test_errors_say_which_folder_is_meant(tmp_path: Path):
     write_trial(tmp_path / "runs" / TRIAL)
-    with pytest.raises(UserError, match=r"no folder .*nowhere; --submission_dir"):
-        load_logs(tmp_path / "nowhere", RULES)
+    for name, what in (("nowhere", "does not exist"), ("file", "is a file, not")):
+        (tmp_path / "file").write_text("")
+        with pytest.raises(UserError) as error:
+            load_logs(tmp_path / name, RULES)
+        assert str(error.value).startswith(f"{tmp_path / name} {what}")
+        assert "--submission_directory is the folder that" in str(error.value)
     with pytest.raises(UserError) as error:
         load_logs(tmp_path, RULES)
     assert f"but these do: {tmp_path / 'runs'}. Use one of them." in str(error.value)

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from scoring.eval_rows import EvalRow
+from scoring.health import HealthNote
 from scoring.load import Logs, TrialRecord
+from scoring.reach import Reach, find_reach, notes_about, rows_that_count
+from scoring.rows import EvalRow, EvalRows
 from scoring.rules import Rules, Ruleset, WorkloadRule
-from scoring.runtimes import first_reach, per_workload_runtimes, workload_result
+from scoring.runtimes import per_workload_runtimes, workload_result
 
 WER = WorkloadRule("speech", "speech", "wer", "min", 0.1, 100.0)
 RULES = Rules(name="test", workloads=(WER,), trials_external=2)
@@ -18,14 +20,22 @@ LOST = "counted as not reached"
 
 def trial(*rows: tuple[float, float], study: int = 0, number: int = 1) -> TrialRecord:
     where = f"s/study_{study}/speech_jax/trial_{number}"
-    evaluations = tuple(EvalRow(i, t, 10 * i, v) for i, (t, v) in enumerate(rows))
+    evaluations = EvalRows.of(EvalRow(i, t, 10 * i, v) for i, (t, v) in enumerate(rows))
     return TrialRecord(
         "s", study, "speech", "jax", number, where, "external", None, evaluations
     )
 
 
+def first_reach(
+    *rows: tuple[float, float], budget_s: float = 100.0
+) -> tuple[Reach | None, list[HealthNote]]:
+    own = trial(*rows)
+    reach = find_reach(own.trial, WER, rows_that_count(own.rows, budget_s))
+    return reach, notes_about(own, WER, budget_s, reach)
+
+
 def reach_time(*rows: tuple[float, float]) -> float | None:
-    reach, _ = first_reach(trial(*rows), WER, 100.0)
+    reach, _ = first_reach(*rows)
     return None if reach is None else reach.time_s
 
 
@@ -34,9 +44,7 @@ def kinds(notes) -> set[tuple[str, str]]:
 
 
 def test_first_row_counts_and_later_ones_do_not():
-    reach, notes = first_reach(
-        trial((1.0, 0.9), (2.0, 0.1), (3.0, 0.5), (4.0, 0.05)), WER, 100.0
-    )
+    reach, notes = first_reach((1.0, 0.9), (2.0, 0.1), (3.0, 0.5), (4.0, 0.05))
     assert reach is not None
     assert (reach.row, reach.step, reach.time_s, reach.value) == (1, 10, 2.0, 0.1)
     assert kinds(notes) == {
@@ -74,7 +82,7 @@ def test_which_rows_count(rows: list[tuple[float, float]], expected: float | Non
     ],
 )
 def test_rows_that_do_not_count_are_noted(rows, kind: tuple[str, str]):
-    _, notes = first_reach(trial(*rows), WER, 100.0)
+    _, notes = first_reach(*rows)
     assert kinds(notes) == {kind}
 
 
@@ -138,7 +146,7 @@ def test_self_tuning_has_one_trial_and_its_own_budget():
 
 
 def test_steps_that_cannot_be_read():
-    rows = (EvalRow(0, 5.0, None, 0.05),)
+    rows = EvalRows.of([EvalRow(0, 5.0, None, 0.05)])
     found, _ = result(replace(trial(), rows=rows), rules=replace(RULES, studies=1))
     assert found.time_s == 5.0
     assert math.isnan(found.step)
