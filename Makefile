@@ -2,6 +2,7 @@
 #   make demo              train three submissions on real data, show a leaderboard
 #   make test              the test suite          make test-slow   what takes minutes
 #   make lint              format, lint and types  make bench       the recorded figures
+#   make browser           Chromium, for the tests that open leaderboard.html
 # PYTHON=python3.12 chooses the interpreter, EXTRAS=dev,cuda13 more packages.
 
 PYTHON ?= python3
@@ -13,13 +14,13 @@ DEMO := demo
 DEMO_WORKLOADS := digits,mnist_mini
 RUN := $(BIN)/algoperf run --workload=$(DEMO_WORKLOADS) --experiment_dir=$(DEMO) --rng_seed=2026 --num_studies=2
 
-.PHONY: demo test test-slow lint format bench clean
+.PHONY: demo test test-slow lint format bench browser clean
 
 demo: $(INSTALLED)
 	$(RUN) --submission_path=adamw --num_tuning_trials=4
 	$(RUN) --submission_path=momentum --num_tuning_trials=4
 	$(RUN) --submission_path=nadamw
-	$(BIN)/algoperf score --submission_directory=$(DEMO) --rules=mini --workloads=$(DEMO_WORKLOADS) --studies=2 --trials=4 --output_dir=$(DEMO)_scores
+	$(BIN)/algoperf score --submission_directory=$(DEMO) --rules=mini --workloads=$(DEMO_WORKLOADS) --studies=2 --trials=4 --reference=adamw --output_dir=$(DEMO)_scores
 
 test: $(INSTALLED)
 	$(BIN)/pytest
@@ -40,6 +41,13 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/loop_overhead.py
 	$(BIN)/python benchmarks/clock.py
 	$(BIN)/python benchmarks/command_line.py
+	$(BIN)/python benchmarks/scoring.py
+
+# Debian's Chromium where that can be installed, else the build that Playwright fetches.
+browser: $(INSTALLED)
+	command -v chromium || command -v chromium-browser || command -v google-chrome \
+	  || { test "$$(id -u)" = 0 && command -v apt-get && apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core; } \
+	  || $(BIN)/playwright install chromium
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 $(MAKECMDGOALS)")'

@@ -102,6 +102,8 @@ def _ordinary(reader: _Reader, content: bytes) -> EvalFile | None:
     names = [name.strip() for name in header.decode("utf-8-sig", "replace").split(",")]
     columns = _columns(names, reader.metric_column)
     lines = [line.split(b",") for line in body.split(b"\n")[:-1]]
+    if len({*names}) < len(names):
+        return None  # a column twice: noted by the careful way
     if columns is None or len(lines) < 2 or {*map(len, lines)} != {columns.width}:
         return None
     if b",," in body or not all(line[0] and line[-1] for line in lines):
@@ -166,6 +168,9 @@ def _take_header(reader: _Reader, cells: list[str]) -> None:
             "row ignored" if reader.rows else "counted as not reached",
             f"columns: {', '.join(cells)}",
         )
+    for name in dict.fromkeys(cells):
+        if cells.count(name) > 1:
+            reader.note("column twice: the first one is read", "nothing", name)
 
 
 def _columns(names: list[str], metric_column: str) -> Columns | None:

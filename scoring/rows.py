@@ -74,9 +74,6 @@ class EvalRows(Sequence[EvalRow]):
             for name in self.__slots__
         )
 
-    def __hash__(self) -> int:
-        return hash(self.row.tobytes() + self.time_s.tobytes() + self.value.tobytes())
-
     def __repr__(self) -> str:
         return f"EvalRows({list(self)})"
 

@@ -7,6 +7,7 @@ ratios are found anew.
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import comb
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ from scoring.scoreboard import Scoreboard
 
 Kind = Literal[
     "leave one workload out",
+    "without held-out workloads",
     "leave one submission out",
     "tau_max",
     "studies",
@@ -35,6 +37,9 @@ Kind = Literal[
 
 TAUS = tuple(float(tau) for tau in range(2, 11))
 TARGET_CHANGE = 0.01
+# Subsets of studies at most: all of them up to ten studies. With more, those that leave
+# out the fewest.
+MOST_SUBSETS = 1_022
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ def variations(board: Scoreboard) -> tuple[Variation, ...]:
     cube = trial_cube(board.runtimes, names, board.rules).min(axis=-1)
     scenarios = itertools.chain(
         _without_a_workload(cube, names, board.rules),
+        _without_held_outs(cube, names, board.rules),
         _without_a_submission(cube, names, board.rules),
         _other_tau_max(cube, names, board.rules),
         _fewer_studies(cube, names, board.rules),
@@ -106,6 +112,19 @@ def _without_a_workload(
             yield "leave one workload out", what, cube[:, columns], names, left
 
 
+def _without_held_outs(
+    cube: np.ndarray, names: Sequence[str], rules: Rules
+) -> Iterator[_Scenario]:
+    kind: Kind = "without held-out workloads"
+    for rule in rules.held_out:
+        left = replace(rules, held_out=tuple(r for r in rules.held_out if r != rule))
+        columns = [rules.needed.index(own) for own in left.needed]
+        yield kind, f"without {rule.name}", cube[:, columns], names, left
+    if rules.held_out:
+        none = replace(rules, held_out=())
+        yield kind, "without any", cube[:, : len(rules.workloads)], names, none
+
+
 def _without_a_submission(
     cube: np.ndarray, names: Sequence[str], rules: Rules
 ) -> Iterator[_Scenario]:
@@ -128,7 +147,11 @@ def _other_tau_max(
 def _fewer_studies(
     cube: np.ndarray, names: Sequence[str], rules: Rules
 ) -> Iterator[_Scenario]:
-    for count in range(1, rules.studies):
+    left = MOST_SUBSETS
+    for count in reversed(range(1, rules.studies)):
+        left -= comb(rules.studies, count)
+        if left < 0 and count < rules.studies - 1:
+            return
         for chosen in itertools.combinations(range(rules.studies), count):
             what = f"only studies {', '.join(map(str, chosen))}"
             yield "studies", what, cube[..., list(chosen)], names, rules
