@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_scoring_load import write_trial
+from score_trees import write_trial
 
 from algoperf.cli.main import main as algoperf
 from algoperf.facts import UserError

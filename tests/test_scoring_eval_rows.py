@@ -3,16 +3,8 @@
 from pathlib import Path
 
 import pytest
-from test_scoring_load import (
-    GOOD,
-    HEADER,
-    LOST,
-    RULES,
-    TRIAL,
-    kinds,
-    points,
-    write_text,
-)
+from score_trees import HEADER, write_text
+from test_scoring_load import GOOD, LOST, RULES, TRIAL, kinds, points
 
 from scoring.load import load_logs
 

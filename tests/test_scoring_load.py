@@ -1,17 +1,15 @@
 """Reading log trees: the layout, and everything that real logs contain besides."""
 
-import json
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from score_trees import write_trial
 
 from algoperf.facts import UserError
 from scoring.health import HealthNote, by_kind, harmful
 from scoring.load import Logs, load_logs, only_ruleset
 from scoring.rules import Rules, WorkloadRule
 
-HEADER = "accumulated_submission_time,global_step,score,train/loss,validation/accuracy"
 RULES = Rules(
     name="test",
     workloads=(
@@ -22,25 +20,6 @@ RULES = Rules(
     trials_external=1,
 )
 TRIAL = "adam/study_0/digits_jax/trial_1"
-
-
-def write_trial(
-    folder: Path,
-    rows: Iterable[tuple[float, float]] = ((10.0, 0.5), (20.0, 0.95)),
-    ruleset: str | None = "external",
-) -> Path:
-    """A trial folder with (time, accuracy) rows at steps 0, 100, ..."""
-    lines = [f"{t},{100 * i},{t},0.1,{value}" for i, (t, value) in enumerate(rows)]
-    return write_text(folder, "\n".join([HEADER, *lines, ""]), ruleset)
-
-
-def write_text(folder: Path, text: str, ruleset: str | None = "external") -> Path:
-    folder.mkdir(parents=True)
-    (folder / "eval_measurements.csv").write_bytes(text.encode())
-    if ruleset is not None:
-        facts = {"tuning_ruleset": ruleset, "outcome": "reached"}
-        (folder / "trial.json").write_text(json.dumps(facts))
-    return folder
 
 
 def kinds(logs: Logs) -> set[tuple[str, str]]:
