@@ -13,7 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from algoperf.compat import supply_removed_names
 from algoperf.facts import Facts, UserError
+from algoperf.old_package import provide_old_package
 from algoperf.spec import (
     DataSelectionFn,
     InitOptimizerFn,
@@ -40,6 +42,7 @@ class Submission(NamedTuple):
     prepare_for_eval: PrepareForEvalFn
     data_selection: DataSelectionFn
     get_eval_batch_size: Callable[[str], int] | None
+    sources: tuple[Path, ...]  # its file and those helpers
 
 
 def keep_everything(
@@ -95,6 +98,7 @@ def load_submission(path: Path) -> Submission:
         prepare_for_eval=getattr(module, "prepare_for_eval", keep_everything),
         data_selection=getattr(module, "data_selection", next_batch),
         get_eval_batch_size=getattr(module, "get_eval_batch_size", None),
+        sources=(file, *helpers),
     )
 
 
@@ -158,6 +162,8 @@ def _import(file: Path) -> tuple[ModuleType, list[Path]]:
     if file.suffix != ".py":
         raise UserError(f"{file} is not a Python file: a submission ends in .py")
     _forget_earlier_submission()
+    supply_removed_names()
+    provide_old_package()
     folder = file.parent
     package = ModuleType(_PACKAGE)
     package.__path__ = [str(folder)]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from algoperf.compat import removed_names_used
 from algoperf.environment import describe_environment
 from algoperf.facts import Facts
 from algoperf.progress import Progress
@@ -28,6 +29,7 @@ def new_record(
     submission: Submission,
     settings: Mapping[str, Any],
     earlier: Mapping[str, Any],
+    style: str,
 ) -> dict[str, Any]:
     """The record of a trial that starts, or goes on from an `earlier` record."""
     return {
@@ -38,6 +40,8 @@ def new_record(
         "tuning_ruleset": settings["tuning_ruleset"],
         "hyperparameters": plan.point,
         "submission_path": str(submission.path),
+        "submission_style": style,
+        "removed_names": list(removed_names_used(submission.sources)),
         "settings": settings,
         "num_params": workload.num_params,
         "batch_size": None,  # known when the submission was asked

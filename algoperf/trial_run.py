@@ -17,6 +17,7 @@ from algoperf.facts import UserError
 from algoperf.jax_sharding_utils import commit
 from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
+from algoperf.pmap_style import Style, as_jit_style, style_of
 from algoperf.profiling import Profiler
 from algoperf.progress import Progress
 from algoperf.stop_request import StopRequest
@@ -49,6 +50,7 @@ class RunOptions:
     overwrite: bool = False
     profile: bool = False
     flags: Mapping[str, Any] | None = None
+    style: Style = "auto"
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,13 @@ class TrialRun:
                     f"{earlier['steps']:,} steps"
                 )
                 return earlier
-            record = new_record(self.plan, self.workload, submission, settings, earlier)
+            style = style_of(submission, self.options.style)
+            record = new_record(
+                self.plan, self.workload, submission, settings, earlier, style
+            )
+            self._say_what_is_adapted(record)
+            if style == "pmap":
+                submission = as_jit_style(submission)
             folder.write_trial(record)
             progress = self._train(submission, folder, record, stop)
             record |= results(self.workload.facts, progress)
@@ -100,6 +108,13 @@ class TrialRun:
             if progress.outcome is not None:
                 self.observer.ended(record)
             return record
+
+    def _say_what_is_adapted(self, record: Mapping[str, Any]) -> None:
+        if record["removed_names"]:
+            names = ", ".join(record["removed_names"])
+            self.observer.message(f"supplied, since JAX has removed it: {names}")
+        if record["submission_style"] == "pmap":
+            self.observer.message("runs in the pmap style: arrays by device")
 
     def _settings(self, submission: Submission) -> dict[str, Any]:
         """What makes two runs of a trial the same trial, as plain JSON values."""

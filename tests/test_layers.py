@@ -12,13 +12,16 @@ ROOT = Path(__file__).parents[1]
 
 # Lowest first. A module imports modules of layers below its own, never of its own.
 LAYERS = [
-    ["algoperf", "facts", "stop_request"],
+    ["algoperf", "facts", "stop_request", "compat"],
     ["records", "spec"],
     ["jax_sharding_utils", "random_utils", "halton", "losses", "layers"],
     ["clock", "metrics", "data", "param_types", "leaves", "tuning"],
-    ["jax_utils", "optimizers", "optax_submission", "submission"],
-    ["evaluate", "submission_calls"],
-    ["workload"],
+    ["param_utils", "data_utils"],
+    ["jax_utils", "optimizers", "optax_submission"],
+    ["evaluate", "old_package"],
+    ["submission", "workload"],
+    ["submission_calls"],
+    ["pmap_style"],
     ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
     ["limits", "trial_folder"],
     ["trial", "study"],

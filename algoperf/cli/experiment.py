@@ -123,6 +123,7 @@ def _run_study(
         keep_checkpoints=request.keep_checkpoints,
         overwrite=request.overwrite,
         profile=request.profile,
+        style=request.style,
         flags=request.flags,
     )
     records = []

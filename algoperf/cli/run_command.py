@@ -67,6 +67,7 @@ class Request:
     keep_checkpoints: int | None
     overwrite: bool
     profile: bool
+    style: str
     flags: dict[str, Any]
 
     def chosen(self, trials: Sequence[Any]) -> Sequence[Any]:
@@ -113,6 +114,7 @@ def request_from(values: flags.FlagValues) -> Request:
         keep_checkpoints=None if values.save_intermediate_checkpoints else 2,
         overwrite=values.overwrite,
         profile=values.profile or values.capture_jax_trace,
+        style=values.submission_style,
         flags={name: values[name].value for name in values},
     )
 

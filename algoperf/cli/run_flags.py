@@ -130,6 +130,13 @@ def _define_how(flag: Definer) -> None:
         False,
         "Keep all checkpoints, not only the latest two.",
     )
+    flag.choice(
+        "submission_style",
+        "auto",
+        ["auto", "jit", "pmap"],
+        "pmap: arrays with a leading device axis, as until 2024; auto: by its use of "
+        "jax.pmap.",
+    )
     flag.boolean("skip_evals", False, "Train without evaluating: for throughput.")
     flag.boolean("profile", False, "Write a jax.profiler trace of a few steps.")
     flag.boolean("capture_jax_trace", False, "The same as --profile.")
