@@ -198,7 +198,7 @@ def _module(name: str) -> ModuleType:
         return module
 
 
-def _put_sharded(shards: Sequence[Any], devices: Sequence[jax.Device]) -> Any:
+def _put_sharded(shards: Sequence[Any], devices: Sequence[Any]) -> Any:
     """`jax.device_put_sharded`: one shard a device, along a new leading axis."""
     mesh = jax.sharding.Mesh(np.array(devices), ("device",))
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("device"))
@@ -207,7 +207,7 @@ def _put_sharded(shards: Sequence[Any], devices: Sequence[jax.Device]) -> Any:
     )
 
 
-def _put_replicated(tree: Any, devices: Sequence[jax.Device]) -> Any:
+def _put_replicated(tree: Any, devices: Sequence[Any]) -> Any:
     """`jax.device_put_replicated`: a copy a device, along a new leading axis."""
     return _put_sharded([tree] * len(devices), devices)
 

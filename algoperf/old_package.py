@@ -1,4 +1,4 @@
-"""The package's name before 2024, `algorithmic_efficiency`, for submissions that use it.
+"""The package's name before 2024, `algorithmic_efficiency`: old submissions use it.
 
 The modules are the same objects under two names: a class that a submission gets through
 the old one is the class that the harness knows.

@@ -38,7 +38,7 @@ def as_jit_style(submission: Submission) -> Submission:
 
     # One object for a trial: it is a static argument of what the submission compiles.
     @functools.cache
-    def old(workload: Any, hyperparameters: Any) -> OldWorkload:
+    def old(workload: Any, hyperparameters: Any) -> Any:
         return OldWorkload(workload, hyperparameters)
 
     def init_optimizer_state(

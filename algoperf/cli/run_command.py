@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from absl import flags
 
@@ -67,7 +67,7 @@ class Request:
     keep_checkpoints: int | None
     overwrite: bool
     profile: bool
-    style: str
+    style: Literal["auto", "jit", "pmap"]
     flags: dict[str, Any]
 
     def chosen(self, trials: Sequence[Any]) -> Sequence[Any]:
