@@ -3,7 +3,7 @@
 import optax
 
 from algoperf.optax_submission import optax_submission
-from algoperf.optimizers import warmup_cosine
+from algoperf.schedules import warmup_cosine
 
 
 def optimizer(hyperparameters, step_hint):

@@ -6,7 +6,8 @@ The point is that of AlgoPerf's self-tuning baseline (v0.6).
 from types import SimpleNamespace
 
 from algoperf.optax_submission import optax_submission
-from algoperf.optimizers import nadamw, warmup_cosine
+from algoperf.optimizers import nadamw
+from algoperf.schedules import warmup_cosine
 
 HYPERPARAMETERS = SimpleNamespace(
     learning_rate=0.0017486387539278373,
