@@ -15,8 +15,8 @@ LOG_EVERY_STEPS = 100
 MakeOptimizer = Callable[[Any, int], optax.GradientTransformation]
 # (optimizer state, params) -> the params that stand for them in an evaluation.
 EvalParams = Callable[[Any, Any], Any]
-# (mean loss, params, hyperparameters) -> ((loss, model state), gradients). The loss is a
-# function of params, and of whether it may update running batch statistics.
+# (mean loss, params, hyperparameters) -> ((loss, model state), gradients). The loss is
+# a function of params, and of whether it may update running batch statistics.
 Gradients = Callable[[Callable[..., Any], Any, Any], tuple[tuple[Any, Any], Any]]
 
 
@@ -117,7 +117,12 @@ def _init_function(
         del model_state, rng
         point = hyperparameters if fixed is None else fixed
         optimizer = make_optimizer(point, workload.step_hint)
-        init = jax.jit(optimizer.init, out_shardings=get_replicate_sharding())
+        # Copies: a state that starts from the params must not share their memory, since
+        # both are donated.
+        init = jax.jit(
+            lambda params: jax.tree.map(jnp.copy, optimizer.init(params)),
+            out_shardings=get_replicate_sharding(),
+        )
         choose = jax.jit(eval_params) if eval_params else None
         step = make_train_step(workload, optimizer, point, gradients or plain_gradients)
         return OptaxState(init(model_params), None, Functions(step, choose))
