@@ -34,11 +34,7 @@ def as_document(report: ScoreReport) -> dict[str, Any]:
     board = report.board
     return {
         "schema": {"name": SCHEMA, "version": SCHEMA_VERSION},
-        "made_with": {
-            "algoperf": algoperf.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "made_with": made_with(),
         "source": report.source,
         "rules": asdict(board.rules),
         "score_is": "trapezoid" if board.by_trapezoid else "exact integral",
@@ -69,6 +65,15 @@ def as_document(report: ScoreReport) -> dict[str, Any]:
         "health": [asdict(note) for note in board.notes],
         "warnings": warnings(report),
         "notes": notes(report),
+    }
+
+
+def made_with() -> dict[str, str]:
+    """The versions of what computes scores."""
+    return {
+        "algoperf": algoperf.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
     }
 
 

@@ -11,6 +11,7 @@ from scoring.folders import SCORES_FILE
 from scoring.leaderboard import leaderboard_rows
 from scoring.markdown import leaderboard_markdown
 from scoring.score_report import ScoreReport
+from scoring.web.page import render_page
 
 CSV_FILE = "leaderboard.csv"
 MARKDOWN_FILE = "leaderboard.md"
@@ -32,6 +33,8 @@ def write_scores(report: ScoreReport, folder: Path, page: bool = True) -> list[P
         CSV_FILE: leaderboard_csv(report),
         MARKDOWN_FILE: leaderboard_markdown(report),
     }
+    if page:
+        files[PAGE_FILE] = render_page(report)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():

@@ -1,0 +1,158 @@
+"""Puts leaderboard.html together."""
+
+import base64
+import hashlib
+from importlib import resources
+
+from scoring.document import made_with
+from scoring.remarks import notes, warnings
+from scoring.score_report import ScoreReport
+from scoring.web import details, ranking
+from scoring.web.curve_chart import curve_charts
+from scoring.web.look import MOST_SHOWN, legend
+from scoring.web.markup import Markup, el, join, section
+from scoring.web.profile_chart import profile_chart
+from scoring.web.time_chart import time_charts
+
+_PARTS = {
+    "profiles": "Performance profiles",
+    "times": "Time to target",
+    "curves": "Training curves",
+    "speed": "Independent of the field",
+    "tuning": "Tuning",
+    "clock": "Where the seconds went",
+    "sensitivity": "What the scores hang on",
+    "health": "Health of the logs",
+    "rules": "Rules and versions",
+}
+
+
+def render_page(report: ScoreReport) -> str:
+    """The whole page: one file that loads nothing."""
+    style = _resource("page.css")
+    script = _resource("page.js")
+    title = f"Leaderboard: {report.source}"
+    head = el(
+        "head",
+        el("meta", charset="utf-8"),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("meta", http_equiv="Content-Security-Policy", content=_policy(script)),
+        el("meta", name="color-scheme", content="light dark"),
+        el("link", rel="icon", href="data:,"),
+        el("title", title),
+        el("style", Markup(style)),
+    )
+    body = el(
+        "body", _skip(), _top(report), _main(report), el("script", Markup(script))
+    )
+    return f"<!doctype html>\n{el('html', head, body, lang='en')}\n"
+
+
+def _resource(name: str) -> str:
+    return resources.files("scoring.web").joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy(script: str) -> str:
+    """Nothing is fetched, and no script runs but our own."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+        f"script-src 'sha256-{digest}'"
+    )
+
+
+def _skip() -> Markup:
+    return el("a", "Skip to the leaderboard", href="#leaderboard", class_="skip")
+
+
+def _top(report: ScoreReport) -> Markup:
+    rules = report.board.rules
+    what = (
+        f"{report.source}, rules {rules.name}: {len(report.board.submissions)} "
+        f"submissions, {len(rules.names)} workloads, {rules.studies} studies."
+    )
+    links = [el("a", name, href=f"#{anchor}") for anchor, name in _PARTS.items()]
+    return el(
+        "header",
+        el("h1", "Leaderboard"),
+        el("p", what, class_="lead"),
+        el("nav", *links, aria_label="Parts of this page"),
+    )
+
+
+def _main(report: ScoreReport) -> Markup:
+    names = list(report.board.submissions[:MOST_SHOWN])
+    return el(
+        "main",
+        _leaderboard(report),
+        el(
+            "div",
+            legend(names),
+            _only_the_best(report),
+            class_="bar-of-names",
+        ),
+        _part("profiles", profile_chart(report.board)),
+        _part("times", time_charts(report), ranking.times(report)),
+        _part(
+            "curves",
+            el(
+                "p",
+                "For every study its fastest trial, or the one that came nearest; the "
+                "dashed line is the target. The first evaluations may lie beyond the "
+                "edge.",
+            ),
+            curve_charts(report),
+        ),
+        _part("speed", ranking.speedups(report), details.runlength(report)),
+        _part("tuning", details.tuning(report)),
+        _part("clock", details.clock(report)),
+        _part("sensitivity", details.sensitivity(report)),
+        _part("health", details.health(report)),
+        _part("rules", details.rules(report, made_with()), _notes(report)),
+    )
+
+
+def _part(anchor: str, *children: Markup | None) -> Markup:
+    return section(anchor, _PARTS[anchor], *children)
+
+
+def _leaderboard(report: ScoreReport) -> Markup:
+    found = [el("p", text, class_="warning") for text in warnings(report)]
+    said = (
+        "A score is the mean share of workloads on which a submission needs at most τ "
+        "times the best time, over τ from 1 to "
+        f"{report.board.rules.tau_max:g}: 1 is fastest everywhere."
+    )
+    return el(
+        "section",
+        el("p", said),
+        el("p", _separation(report), class_="lead"),
+        *found,
+        ranking.leaderboard(report),
+        ranking.pairs(report),
+        id="leaderboard",
+        aria_label="Leaderboard",
+    )
+
+
+def _separation(report: ScoreReport) -> str:
+    if len(report.board.submissions) < 2:
+        return ""
+    if not report.over_studies:
+        return "One study: nothing can be said about luck."
+    if not report.not_separated:
+        return "The studies tell every place from the next one (95 %)."
+    groups = "; ".join(", ".join(group) for group in report.not_separated)
+    return f"Not told apart by the studies (95 %): {groups}."
+
+
+def _only_the_best(report: ScoreReport) -> Markup | None:
+    count = len(report.board.submissions)
+    if count <= MOST_SHOWN:
+        return None
+    text = f"Charts show the best {MOST_SHOWN} of {count} submissions; tables have all."
+    return el("p", text, class_="small")
+
+
+def _notes(report: ScoreReport) -> Markup:
+    return join([el("h3", "Notes"), el("ul", *(el("li", n) for n in notes(report)))])
