@@ -94,10 +94,19 @@ def chart(frame: Frame, label: str, *children: Markup, class_: str = "") -> Mark
         viewBox=f"0 0 {frame.width} {frame.height}",
         role="img",
         aria_label=label,
-        style=f"min-width:{min(frame.width, 520)}px",
+        style=f"min-width:{0.75 * frame.width:.0f}px",
         class_=class_ or None,
     )
     return el("div", svg, class_="scroll")
+
+
+def clipped(frame: Frame, *children: Markup) -> Markup:
+    """What is drawn of children that may reach beyond the plotting area."""
+    width = frame.width - frame.left - frame.right
+    height = frame.height - frame.top - frame.bottom
+    box = {"x": frame.left, "y": frame.top, "width": width, "height": height}
+    view = f"{frame.left} {frame.top} {width} {height}"
+    return el("svg", *children, viewBox=view, **box)
 
 
 def polyline(frame: Frame, xs: Sequence[float], ys: Sequence[float]) -> str:

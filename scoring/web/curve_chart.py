@@ -6,11 +6,11 @@ from scoring.rows import EvalRows
 from scoring.rules import WorkloadRule
 from scoring.runtimes import StudyResult
 from scoring.score_report import ScoreReport
-from scoring.web.axes import Frame, axes, chart, polyline, thinned
+from scoring.web.axes import Frame, axes, chart, clipped, polyline, thinned
 from scoring.web.look import MOST_SHOWN, style
 from scoring.web.markup import Markup, el
 
-_POINTS = 36
+_POINTS = 30
 # The worst share of all values is cut off above or below: the first evaluations are far
 # from the target, and would press everything else flat.
 _CUT_SHARE = 0.3
@@ -34,7 +34,7 @@ def _figure(report: ScoreReport, rule: WorkloadRule) -> Markup:
         el(
             "polyline",
             el("title", f"{name}, study {study}"),
-            points=polyline(frame, rows.time_s.tolist(), _inside(frame, rows)),
+            points=polyline(frame, rows.time_s.tolist(), rows.value.tolist()),
             class_=f"line thin {look.pop('class_')}",
             **look,
         )
@@ -52,7 +52,7 @@ def _figure(report: ScoreReport, rule: WorkloadRule) -> Markup:
             frame,
             f"{rule.metric} over time on {rule.name}; the dashed line is the target",
             axes(frame, "seconds", rule.metric),
-            *lines,
+            clipped(frame, *lines),
             el("line", x1=frame.left, x2=edge, y1=y, y2=y, class_="target"),
             el("text", target, x=edge, y=y, dy="-0.4em", text_anchor="end"),
         ),
@@ -65,7 +65,7 @@ def _curves(report: ScoreReport, rule: WorkloadRule) -> list[_Curve]:
         for study in report.board.runtimes.results[name, rule.name].studies:
             rows = _shown_trial(study, rule)
             if rows is not None:
-                found.append((place, name, study.study, _thin(rows)))
+                found.append((place, name, study.study, rows))
     return found
 
 
@@ -81,11 +81,9 @@ def _shown_trial(study: StudyResult, rule: WorkloadRule) -> EvalRows | None:
         chosen = max(with_rows, key=lambda own: sign * own.best_so_far.value[-1])
     rows = chosen.trial.rows
     usable = rows.keep(np.isfinite(rows.value) & (rows.time_s > 0))
-    return usable if len(usable) else None
-
-
-def _thin(rows: EvalRows) -> EvalRows:
-    return rows.keep(thinned(len(rows), _POINTS))
+    reached = [] if study.fastest is None else [study.fastest.row]
+    kept = np.flatnonzero(np.isin(usable.row, reached)).tolist()
+    return usable.keep(thinned(len(usable), _POINTS, kept))
 
 
 def _frame(curves: list[_Curve], rule: WorkloadRule) -> Frame:
@@ -98,8 +96,3 @@ def _frame(curves: list[_Curve], rule: WorkloadRule) -> Frame:
     return Frame(
         380, 230, 0.0, longest, min(ends) - pad, max(ends) + pad, left=62, top=12
     )
-
-
-def _inside(frame: Frame, rows: EvalRows) -> list[float]:
-    """Values, those beyond the edge of the chart on it."""
-    return np.clip(rows.value, frame.y_low, frame.y_high).tolist()

@@ -8,8 +8,9 @@ from scoring.score_report import ScoreReport
 from scoring.speedup import BUDGET_SHARES, LOOSENED
 from scoring.web.line_chart import line_chart
 from scoring.web.markup import Cell, Markup, el, folded, join, table
-from scoring.web.time_chart import shown_point
 
+# A longer list of hyperparameters than this is cut.
+_MOST_HYPERPARAMETERS = 10
 # So many places of one kind of irregularity are listed; scores.json has all.
 _MOST_PLACES = 8
 
@@ -91,13 +92,13 @@ def _winners(report: ScoreReport) -> Markup:
     rows = []
     for own in report.winners:
         point = own.hyperparameters
-        shown = "not in the logs" if point is None else shown_point(point)
+        shown = "not in the logs" if point is None else _shown(point)
         rows.append(
             [
                 own.submission,
-                Cell(own.workload, own.workload, left=True),
-                Cell(own.study, own.study),
-                Cell(own.reach.trial, own.reach.trial),
+                Cell(own.workload, left=True),
+                own.study,
+                own.reach.trial,
                 Cell(f"{own.reach.time_s:,.1f}", own.reach.time_s),
                 Cell(shown, left=True),
             ]
@@ -105,6 +106,16 @@ def _winners(report: ScoreReport) -> Markup:
     header = ["submission", "workload", "study", "trial", "seconds", "hyperparameters"]
     caption = "The fastest trial of every study that reached the target"
     return folded("Trials that won", table(caption, header, rows, sortable=True))
+
+
+def _shown(hyperparameters: dict) -> str:
+    """'learning_rate 0.00131, beta2 0.998'."""
+    items = list(hyperparameters.items())
+    shown = ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in items[:_MOST_HYPERPARAMETERS]
+    )
+    return shown + (", ..." if len(items) > _MOST_HYPERPARAMETERS else "")
 
 
 def clock(report: ScoreReport) -> Markup:
@@ -127,7 +138,7 @@ def clock(report: ScoreReport) -> Markup:
         rows.append(
             [
                 key[0],
-                Cell(key[1], key[1], left=True),
+                Cell(key[1], left=True),
                 Cell("-" if per_step is None else f"{per_step:.4g}", per_step),
                 Cell(spread, None if pace is None else pace.spread),
                 *(_share(share) for share in shares),

@@ -57,44 +57,48 @@ def table(
     Args:
       left: how many of the first columns are left-aligned; the first names its row.
     """
+    cells = [
+        [one if isinstance(one, Cell) else Cell(one) for one in row] for row in rows
+    ]
+    to_left = {place for row in cells for place, cell in enumerate(row) if cell.left}
+    to_left |= set(range(left))
     heads = [
         el(
             "th",
             el("button", name, type="button") if sortable else name,
             scope="col",
-            class_="l" if place < left else None,
+            class_="l" if place in to_left else None,
         )
         for place, name in enumerate(header)
     ]
     body = [
-        el("tr", *(_cell(cell, place, left) for place, cell in enumerate(row)))
-        for row in rows
+        el("tr", *(_cell(cell, place, to_left) for place, cell in enumerate(row)))
+        for row in cells
     ]
-    return el(
-        "div",
-        el(
-            "table",
-            el("caption", caption),
-            el("thead", el("tr", *heads)),
-            el("tbody", *body),
-            class_="sortable" if sortable else None,
-        ),
-        class_="scroll",
-        tabindex="0",
-        role="region",
+    whole = el(
+        "table",
+        el("thead", el("tr", *heads)),
+        el("tbody", *body),
+        class_="sortable" if sortable else None,
         aria_label=caption,
     )
+    # The caption stands outside of what scrolls, and so wraps on a phone.
+    look = {
+        "class_": "scroll",
+        "tabindex": "0",
+        "role": "region",
+        "aria_label": caption,
+    }
+    return el("div", el("p", caption, class_="caption"), el("div", whole, **look))
 
 
-def _cell(content: Any, place: int, left: int) -> Markup:
-    cell = content if isinstance(content, Cell) else Cell(content)
-    is_left = cell.left or place < left
+def _cell(cell: Cell, place: int, to_left: set[int]) -> Markup:
     return el(
         "th" if place == 0 else "td",
         cell.shown,
         scope="row" if place == 0 else None,
-        class_="l" if is_left else None,
-        data_v=cell.sort,
+        class_="l" if place in to_left else None,
+        data_v=f"{cell.sort:.6g}" if isinstance(cell.sort, float) else cell.sort,
     )
 
 

@@ -10,7 +10,7 @@ from scoring.statistics import Uncertainty
 from scoring.web.look import COLOURS, MOST_SHOWN, marker, swatch
 from scoring.web.markup import Cell, Markup, el, join, table
 
-_BAR_WIDTH = 180
+_BAR_WIDTH = 130
 
 
 def leaderboard(report: ScoreReport) -> Markup:
@@ -42,10 +42,14 @@ def leaderboard(report: ScoreReport) -> Markup:
             Cell(row["ruleset"], row["ruleset"], left=True),
         ]
         rows.append(line)
-    over = f"speed-up over {report.reference}" if report.reference else "speed-up"
     header = ["submission", "rank", "score", "0 to 1", "95 %", "ranks", "P(first)"]
-    header += ["95 % with workloads", over, "score in steps", "reached", "ruleset"]
-    caption = "Leaderboard; the bar is the score with its interval over studies"
+    header += ["with workloads", "speed-up", "in steps", "reached", "ruleset"]
+    caption = (
+        "95 %, ranks, P(first) and the bar: by resampling studies; with workloads: "
+        "by resampling those too; in steps: score (rank) with steps for seconds"
+    )
+    if report.reference:
+        caption += f"; speed-up: over {report.reference}"
     return table(caption, header, rows, sortable=True)
 
 
@@ -80,7 +84,7 @@ def _speedup(row: dict[str, Any]) -> str:
 def _steps(row: dict[str, Any]) -> str:
     if row["steps_score"] is None:
         return "-"
-    return f"{row['steps_score']:.4f} (rank {row['steps_rank']})"
+    return f"{row['steps_score']:.4f} ({row['steps_rank']})"
 
 
 def pairs(report: ScoreReport) -> Markup | None:
