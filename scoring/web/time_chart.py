@@ -76,7 +76,10 @@ def _row(frame: Frame, place: int, result: WorkloadResult) -> Markup:
             missed += 1
         else:
             x = frame.x(study.fastest.time_s)
-            parts.append(marker(place, x, y, _about(name, study)))
+            # Equal times stay visible: each study has a height of its own.
+            middle = (len(result.studies) - 1) / 2
+            lift = (study.study - middle) * min(2.5, 8 / len(result.studies))
+            parts.append(marker(place, x, y + lift, _about(name, study)))
     return join(parts)
 
 
