@@ -52,6 +52,20 @@ def as_jit_style(submission: Submission) -> Submission:
             rng,
         )
 
+    prepare = submission.prepare_for_eval
+    return submission._replace(
+        init_optimizer_state=init_optimizer_state,
+        data_selection=_selecting(submission, old),
+        update_params=_between(submission.update_params, old),
+        prepare_for_eval=prepare
+        if prepare is keep_everything
+        else _between(prepare, old),
+    )
+
+
+def _selecting(submission: Submission, old: Callable[..., Any]) -> Callable[..., Any]:
+    """data_selection over batches by device."""
+
     def data_selection(
         workload, input_queue, optimizer_state, params, model_state, *rest
     ) -> Any:
@@ -66,31 +80,26 @@ def as_jit_style(submission: Submission) -> Submission:
             *rest,
         )
 
-    def between(function: Callable[..., Any]) -> Callable[..., Any]:
-        """update_params or prepare_for_eval, between the two styles."""
+    return data_selection
 
-        def called(*, workload, current_param_container, model_state, **rest):
-            returned = function(
-                workload=old(workload, rest["hyperparameters"]),
-                current_param_container=stacked(current_param_container),
-                model_state=stacked(model_state),
-                **rest,
-            )
-            optimizer_state, params, model_state = three_values(
-                function.__name__, returned
-            )
-            params, model_state = merged((params, model_state))
-            return optimizer_state, params, model_state
 
-        return called
+def _between(
+    function: Callable[..., Any], old: Callable[..., Any]
+) -> Callable[..., Any]:
+    """update_params or prepare_for_eval, between the two styles."""
 
-    prepare = submission.prepare_for_eval
-    return submission._replace(
-        init_optimizer_state=init_optimizer_state,
-        data_selection=data_selection,
-        update_params=between(submission.update_params),
-        prepare_for_eval=prepare if prepare is keep_everything else between(prepare),
-    )
+    def called(*, workload, current_param_container, model_state, **rest):
+        returned = function(
+            workload=old(workload, rest["hyperparameters"]),
+            current_param_container=stacked(current_param_container),
+            model_state=stacked(model_state),
+            **rest,
+        )
+        optimizer_state, params, model_state = three_values(function.__name__, returned)
+        params, model_state = merged((params, model_state))
+        return optimizer_state, params, model_state
+
+    return called
 
 
 class OldWorkload:
