@@ -1,45 +1,10 @@
-"""Schedules and update rules of AlgoPerf's baselines, as optax pieces."""
+"""NAdamW as AlgoPerf's baselines define it."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-
-
-def warmup_cosine(hyperparameters: Any, step_hint: int) -> optax.Schedule:
-    """Linear warm-up from 0, then half a cosine down to 0 at `step_hint`.
-
-    Reads `learning_rate` and `warmup_factor` (share of the steps) of the
-    hyperparameters. The first update has learning rate 0.
-    """
-    warmup_steps = int(hyperparameters.warmup_factor * step_hint)
-    peak = hyperparameters.learning_rate
-    return optax.join_schedules(
-        [
-            optax.linear_schedule(0.0, peak, warmup_steps),
-            optax.cosine_decay_schedule(peak, max(step_hint - warmup_steps, 1)),
-        ],
-        [warmup_steps],
-    )
-
-
-def warmup_linear(hyperparameters: Any, step_hint: int) -> optax.Schedule:
-    """Linear warm-up from 0, then linear decay to a constant end value.
-
-    Reads `learning_rate`, `warmup_factor`, `decay_steps_factor` (share of the
-    remaining steps) and `end_factor` (share of the learning rate at the end).
-    """
-    warmup_steps = int(hyperparameters.warmup_factor * step_hint)
-    decay_steps = int((step_hint - warmup_steps) * hyperparameters.decay_steps_factor)
-    peak = hyperparameters.learning_rate
-    return optax.join_schedules(
-        [
-            optax.linear_schedule(0.0, peak, warmup_steps),
-            optax.linear_schedule(peak, peak * hyperparameters.end_factor, decay_steps),
-        ],
-        [warmup_steps],
-    )
 
 
 class NadamState(NamedTuple):
