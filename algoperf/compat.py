@@ -123,7 +123,7 @@ _MOVED: dict[str, dict[str, str]] = {
 }
 
 _CLIP_NAME = "jax.numpy.clip"
-_CLIP = "jax.numpy.clip(a_min=, a_max=)"
+CLIP = "jax.numpy.clip(a_min=, a_max=)"
 
 
 @functools.cache
@@ -144,7 +144,7 @@ def supply_removed_names() -> frozenset[str]:
                     found.add(f"{module_name}.{name}")
     if "a_min" not in inspect.signature(jnp.clip).parameters:
         jnp.clip = _with_old_arguments(jnp.clip)
-        found.add(_CLIP)
+        found.add(CLIP)
     return frozenset(found)
 
 
@@ -161,6 +161,12 @@ def names_in_files(sources: Iterable[Path]) -> frozenset[str]:
     return frozenset(
         name for path in sources for name in _names_in(ast.parse(path.read_bytes()))
     )
+
+
+def known_names() -> frozenset[str]:
+    """Every dotted name that can be supplied, whether this JAX lacks it or not."""
+    found = _replacements().items()
+    return frozenset(f"{module}.{name}" for module, own in found for name in own)
 
 
 def _replacements() -> dict[str, dict[str, Callable[[], Any]]]:
@@ -265,7 +271,7 @@ def _names_in(tree: ast.AST) -> Iterator[str]:
             and _dotted(node.func, known) == _CLIP_NAME
             and {"a", "a_min", "a_max"} & {word.arg for word in node.keywords}
         ):
-            yield _CLIP
+            yield CLIP
 
 
 def _dotted(node: ast.AST, known: dict[str, str]) -> str:
