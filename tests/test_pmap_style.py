@@ -87,9 +87,15 @@ def test_the_trial_says_what_was_adapted(algoperf, tmp_path):
     assert len(logged) > 30  # the submission's own loss, every step
 
 
+def ended(process) -> int:
+    """The exit code, with the pipes closed."""
+    process.communicate(timeout=120)
+    return process.returncode
+
+
 def test_a_killed_trial_ends_as_an_uninterrupted_one(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert start(whole, 2, OLD).wait(timeout=120) == 0
+    assert ended(start(whole, 2, OLD)) == 0
     process = start(killed, 2, OLD)
     rows = killed / "experiments/pmap_era/study_0/digits_jax/trial_1"
     deadline = time.monotonic() + 60
@@ -98,8 +104,8 @@ def test_a_killed_trial_ends_as_an_uninterrupted_one(tmp_path):
         if file.exists() and file.read_text().count("\n") > 4:
             process.kill()
         time.sleep(0.01)
-    assert process.wait() != 0, "it ended before it was killed"
-    assert start(killed, 2, OLD).wait(timeout=120) == 0
+    assert ended(process) != 0, "it ended before it was killed"
+    assert ended(start(killed, 2, OLD)) == 0
     assert metrics(killed, "pmap_era") == metrics(whole, "pmap_era")
 
 
