@@ -61,6 +61,7 @@ def test_two_submissions_are_compared_however_they_are_named(logs: Path, capsys)
         ["-compare", "adam", "sgd"],
         ["--compare", "adam,sgd"],
         ["--compare=adam,sgd", "--noreport"],
+        ["--compare", "adam,sgd", "--seed=0", "--noreport"],
         ["--compare", "adam", "sgd", "--noreport"],
     ):
         assert run(capsys, logs, *flags) == expected
@@ -78,6 +79,7 @@ def test_two_submissions_are_compared_however_they_are_named(logs: Path, capsys)
             "--compare takes two submissions, found 1: --compare A B.",
         ),
         (["--compare", "adam"], "--compare takes two submissions, found 1"),
+        (["--compare", "adam", "--seed=0"], "--compare takes two submissions, found 1"),
         (["--compare=a,b,c"], "--compare takes two submissions, found 3"),
         (
             ["--compare", "adam", "sdg"],

@@ -67,6 +67,12 @@ def test_workloads_that_nobody_knows_are_no_misfit():
     assert misfit(rules, logs).size == 0
 
 
+def test_an_optional_workload_is_no_misfit():
+    *base, model = get_rules("a100").workloads
+    rules = replace(get_rules("a100"), workloads=tuple(base), optional=(model,))
+    assert misfit(rules, logs_for(get_rules("a100"))).size == 0
+
+
 def test_rules_that_the_user_changed_are_wanted_as_they_are():
     logs = logs_for(get_rules("v0.5"))
     for rules in (

@@ -15,7 +15,7 @@ from scoring.cube import study_gains, trial_cube
 from scoring.load import load_logs
 from scoring.rules import Ruleset
 from scoring.scoreboard import Scoreboard, score_logs
-from scoring.sensitivity import variations
+from scoring.sensitivity import Kind, Variation, variations
 from scoring.speedup import speedups
 from scoring.statistics import bootstrap, uncertainty
 
@@ -103,15 +103,20 @@ def test_the_own_draws_agree_with_the_golden_ones(
         )
 
 
+def left_out(board: Scoreboard, kind: Kind) -> dict[str, Variation]:
+    """The variations of a kind by what they are without."""
+    return {
+        own.what.removeprefix("without "): own
+        for own in variations(board)
+        if own.kind == kind
+    }
+
+
 def test_leave_one_workload_out(case: Case):
     board, golden = case
     trapezoid = score_logs(board.logs, RULES, by_trapezoid=True)
     for key, own in (("exact", board), ("trapezoid", trapezoid)):
-        found = {
-            variation.what.removeprefix("without "): variation
-            for variation in variations(own)
-            if variation.kind == "leave one workload out"
-        }
+        found = left_out(own, "leave one workload out")
         assert set(found) == set(golden["leave_one_workload_out"])
         for workload, expected in golden["leave_one_workload_out"].items():
             assert found[workload].scores == exactly(expected[key])
@@ -121,11 +126,7 @@ def test_leave_one_workload_out(case: Case):
 
 def test_leave_one_submission_out(case: Case):
     board, golden = case
-    found = {
-        variation.what.removeprefix("without "): variation
-        for variation in variations(board)
-        if variation.kind == "leave one submission out"
-    }
+    found = left_out(board, "leave one submission out")
     assert set(found) == set(golden["leave_one_submission_out"])
     for name, expected in golden["leave_one_submission_out"].items():
         assert found[name].scores == exactly(expected["exact"])

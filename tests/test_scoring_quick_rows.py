@@ -96,6 +96,7 @@ QUOTED = f'"{TIME}","{STEP}","train/loss","{VALUE}"'
     ("content", "expected", "noted"),
     [
         (f"{HEADER}\n{A}\n{B}", READ, set()),
+        (f"{HEADER}\n{A}\n{B}\n3,30,0.1,0.3", [*READ, [3.0, 30, 0.3]], set()),
         (f"{HEADER}\r\n{A}\r\n{B}\r\n", READ, set()),
         (f"{HEADER}\r{A}\r{B}\r", READ, set()),
         (f"\ufeff{HEADER}\n{A}\n{B}\n", READ, set()),
@@ -173,12 +174,12 @@ def test_random_bytes_never_raise(tmp_path: Path):
 
 
 def test_every_cut_of_the_last_line_is_whole_or_left_out(tmp_path: Path):
-    content = f"{HEADER}\n1,10,0.3,0.55\n2,20,0.2,0.45\n".encode()
-    last = content.rindex(b"\n2") + 1
+    content = f"{HEADER}\n1,10,0.3,0.55\n2,20,0.2,0.45\n3,30,0.1,0.35\n".encode()
+    last = content.rindex(b"\n3") + 1
     for end in range(last, len(content)):
         file = read(tmp_path, content[:end])
         whole = end == len(content) - 1
-        assert len(file.rows) == 1 + whole, content[last:end]
+        assert len(file.rows) == 2 + whole, content[last:end]
         if last < end < len(content) - 1:
             assert "line cut off" in {note.what for note in file.notes}
 

@@ -148,6 +148,13 @@ def test_a_submission_alone_is_first():
     assert (x.rank_1, x.beats, x.rank.low, x.rank.high) == (1.0, {}, 1, 1)
 
 
+def test_the_ends_of_ranks_are_ranks_that_it_had():
+    # Once first and three times third: between them lies no second place.
+    scores = np.array([[0.9, 0.2, 0.1], *[[0.1, 0.9, 0.8]] * 3])
+    (x, *_) = uncertainty(scores, ("x", "y", "z"), level=0.5)
+    assert (x.rank.low, x.rank.high) == (1, 3)
+
+
 def test_equal_scores_share_the_first_rank():
     x, y = uncertainty(np.full((5, 2), 0.3), ("x", "y"))
     assert (x.rank_1, y.rank_1) == (1.0, 1.0)
