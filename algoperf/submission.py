@@ -98,7 +98,7 @@ def load_submission(path: Path) -> Submission:
         prepare_for_eval=getattr(module, "prepare_for_eval", keep_everything),
         data_selection=getattr(module, "data_selection", next_batch),
         get_eval_batch_size=getattr(module, "get_eval_batch_size", None),
-        sources=(file, *helpers),
+        sources=tuple(dict.fromkeys((file, *helpers))),
     )
 
 

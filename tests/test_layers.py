@@ -23,7 +23,7 @@ LAYERS = [
     ["submission_calls"],
     ["pmap_style"],
     ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
-    ["limits", "trial_folder"],
+    ["limits", "trial_folder", "submission_rules", "submission_check"],
     ["trial", "study"],
     ["trial_record"],
     ["trial_run"],

@@ -21,3 +21,10 @@ def load(name: str, data_dir: Path | None = None) -> Workload:
     folder = require(facts, data_dir)
     module = import_module(f"workloads.{_HOME[facts.base]}.workload")
     return module.build(facts, folder)
+
+
+def without_data(name: str) -> Workload:
+    """The workload for shapes and types alone: its data need not be there."""
+    facts = catalog.get(name)
+    module = import_module(f"workloads.{_HOME[facts.base]}.workload")
+    return module.build(facts, Path("no data"))

@@ -10,6 +10,8 @@ from algoperf.facts import UserError, closest
 COMMANDS = {
     "list": ("algoperf.cli.list_command", "workloads and submissions, and their data"),
     "run": ("algoperf.cli.run_command", "train a submission on workloads"),
+    "check": ("algoperf.cli.check_command", "try a submission and read its files"),
+    "new": ("algoperf.cli.new_command", "write a submission to start from"),
     "score": ("scoring.cli", "turn the folders that `run` wrote into a leaderboard"),
 }
 
