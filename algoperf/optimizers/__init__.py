@@ -1,12 +1,31 @@
 """Update rules that optax lacks or defines differently, as optax pieces."""
 
+from algoperf.optimizers.averaging import (
+    EmaState,
+    LawaState,
+    ema_params,
+    lawa_params,
+    with_ema,
+    with_lawa,
+)
+from algoperf.optimizers.cautious import cautious
 from algoperf.optimizers.nadam import NadamState, nadamw, scale_by_nadam
+from algoperf.optimizers.state_bytes import state_bytes, state_bytes_per_parameter
 from algoperf.schedules import warmup_cosine, warmup_linear
 
 __all__ = [
+    "EmaState",
+    "LawaState",
     "NadamState",
+    "cautious",
+    "ema_params",
+    "lawa_params",
     "nadamw",
     "scale_by_nadam",
+    "state_bytes",
+    "state_bytes_per_parameter",
     "warmup_cosine",
     "warmup_linear",
+    "with_ema",
+    "with_lawa",
 ]
