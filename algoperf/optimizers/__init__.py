@@ -1,5 +1,6 @@
 """Update rules that optax lacks or defines differently, as optax pieces."""
 
+from algoperf.optimizers.adafactor import adafactor
 from algoperf.optimizers.averaging import (
     EmaState,
     LawaState,
@@ -10,6 +11,7 @@ from algoperf.optimizers.averaging import (
 )
 from algoperf.optimizers.cautious import cautious
 from algoperf.optimizers.nadam import NadamState, nadamw, scale_by_nadam
+from algoperf.optimizers.per_leaf import PerLeafState
 from algoperf.optimizers.state_bytes import state_bytes, state_bytes_per_parameter
 from algoperf.schedules import warmup_cosine, warmup_linear
 
@@ -17,6 +19,8 @@ __all__ = [
     "EmaState",
     "LawaState",
     "NadamState",
+    "PerLeafState",
+    "adafactor",
     "cautious",
     "ema_params",
     "lawa_params",

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from algoperf.optimizers.per_leaf import needed
+
 State = TypeVar("State")
 
 
@@ -62,7 +64,7 @@ def with_ema(
         average = jax.tree.map(
             lambda a, p: a + share.astype(a.dtype) * (p - a),
             state.average,
-            _updated(params, updates),
+            optax.apply_updates(needed(params), updates),
         )
         return updates, EmaState(inner_state, count, average)
 
@@ -106,7 +108,7 @@ def with_lawa(
             lambda kept, new: jax.tree.map(lambda k, p: k.at[slot].set(p), kept, new),
             lambda kept, new: kept,
             state.snapshots,
-            _updated(params, updates),
+            optax.apply_updates(needed(params), updates),
         )
         taken = state.taken + is_due.astype(jnp.int32)
         return updates, LawaState(inner_state, count, taken, snapshots)
@@ -133,14 +135,6 @@ def _share_of_newest(decay: float, count: jax.Array) -> jax.Array:
     if decay == 0:
         return jnp.ones(())
     return (1 - decay) / -jnp.expm1(count * math.log(decay))
-
-
-def _updated(params: optax.Params | None, updates: optax.Updates) -> optax.Params:
-    if params is None:
-        raise ValueError(
-            "an average of parameters needs update(updates, state, params)"
-        )
-    return optax.apply_updates(params, updates)
 
 
 def _find(state: optax.OptState, kind: type[State]) -> State:
