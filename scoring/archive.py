@@ -2,7 +2,9 @@
 
 import contextlib
 import lzma
+import posixpath
 import shutil
+import stat
 import tarfile
 import tempfile
 import zipfile
@@ -12,13 +14,15 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from algoperf.facts import UserError
-from scoring.folders import EVAL_FILE
+from scoring.folders import EVAL_FILE, STUDY
 from scoring.load import TRIAL_FILE
 from scoring.winners import HPARAMS_FILE
 
 SUFFIXES = (".tar.xz", ".tar.gz", ".tgz", ".tar.bz2", ".tar", ".zip")
 # All other files are made empty: their names are looked at, their content is not.
 _READ = {EVAL_FILE, TRIAL_FILE, HPARAMS_FILE}
+# What a link that leads out of an archive points to: nothing of that name is made.
+_NOWHERE = ".outside of the archive"
 # RuntimeError: a zip with a password. NotImplementedError: an unknown compression.
 _DAMAGED = (
     tarfile.TarError,
@@ -62,8 +66,11 @@ def opened(path: Path) -> Iterator[Path]:
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="algoperf_score_") as folder:
-        root = Path(folder)
+        # Real, because messages may name it so, and are put right below.
+        top = Path(folder).resolve()
+        root = top / without_suffix(archive).name
         try:
+            root.mkdir()
             if archive.name.lower().endswith(".zip"):
                 _unpack_zip(archive, root)
             else:
@@ -75,36 +82,70 @@ def opened(path: Path) -> Iterator[Path]:
             ) from None
         inside = root / path.relative_to(archive)
         if not inside.is_dir():
-            top = ", ".join(sorted(child.name for child in root.iterdir()))
+            names = ", ".join(sorted(child.name for child in root.iterdir()))
             raise UserError(
                 f"{archive} holds no folder {path.relative_to(archive)}; at the top "
-                f"it has: {top or 'nothing'}."
+                f"it has: {names or 'nothing'}."
             )
+        # An archive of one submission has no folder around its studies.
+        if inside == root and any(STUDY.fullmatch(own.name) for own in root.iterdir()):
+            inside = top
         try:
             yield inside
         except UserError as error:
             # Messages name what the user named, and what can be given as a path.
-            raise UserError(str(error).replace(folder, str(archive))) from None
+            text = str(error).replace(str(root), str(archive))
+            raise UserError(text.replace(str(top), str(archive))) from None
 
 
 def _unpack_tar(archive: Path, root: Path) -> None:
-    # Read as a stream: a compressed archive is slow to jump about in.
-    with tarfile.open(archive, "r|*") as members:
+    links: list[tuple[str, str]] = []
+    with tarfile.open(archive, "r:*") as members:
         for member in members:
             if member.isdir():
                 _inside(root, member.name).mkdir(parents=True, exist_ok=True)
             elif member.isfile():
                 _write(root, member.name, members.extractfile(member))
+            elif member.islnk():
+                links.append((member.name, member.linkname))
+            elif member.issym():
+                target = posixpath.join(posixpath.dirname(member.name), member.linkname)
+                links.append((member.name, target))
+        _check_end(members)
+    for name, target in links:
+        _link(root, name, target)
+
+
+def _check_end(members: tarfile.TarFile) -> None:
+    """Refuses a tar that was cut off, which Python reads as far as it goes.
+
+    A tar ends with a block of zeros, and what it is compressed with with a mark of its
+    own, which is looked for when everything is read.
+    """
+    stream = members.fileobj
+    assert stream is not None
+    stream.seek(members.offset)
+    if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.TarError("it is cut off: the end is missing")
+    while stream.read(1 << 20):
+        pass
 
 
 def _unpack_zip(archive: Path, root: Path) -> None:
+    links: list[tuple[str, str]] = []
     with zipfile.ZipFile(archive) as members:
         for member in members.infolist():
+            name = member.filename
             if member.is_dir():
-                _inside(root, member.filename).mkdir(parents=True, exist_ok=True)
+                _inside(root, name).mkdir(parents=True, exist_ok=True)
+            elif stat.S_ISLNK(member.external_attr >> 16):
+                target = members.read(member).decode(errors="replace")
+                links.append((name, posixpath.join(posixpath.dirname(name), target)))
             else:
                 with members.open(member) as content:
-                    _write(root, member.filename, content)
+                    _write(root, name, content)
+    for name, target in links:
+        _link(root, name, target)
 
 
 def _write(root: Path, name: str, content: IO[bytes] | None) -> None:
@@ -113,6 +154,15 @@ def _write(root: Path, name: str, content: IO[bytes] | None) -> None:
     with path.open("wb") as file:
         if content is not None and path.name in _READ:
             shutil.copyfileobj(content, file)
+
+
+def _link(root: Path, name: str, target: str) -> None:
+    """A link to another member; to nothing if it leads out of the archive."""
+    path = _inside(root, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aim = PurePosixPath(posixpath.normpath(target))
+    inside = not aim.is_absolute() and ".." not in aim.parts
+    path.symlink_to(root / aim if inside else root / _NOWHERE)
 
 
 def _inside(root: Path, name: str) -> Path:

@@ -30,7 +30,11 @@ class WorkloadComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """a against b. `score_difference` is a's score less b's, on this leaderboard."""
+    """a against b. `score_difference` is a's score less b's, on this leaderboard.
+
+    Without spread (`has_spread`: more than one study) intervals are points and say
+    nothing; then no verdict is "a" or "b".
+    """
 
     a: str
     b: str
@@ -42,6 +46,7 @@ class Comparison:
     b_beats_a: float
     verdict: Verdict
     speedup_verdict: Verdict
+    has_spread: bool
 
 
 def compare(board: Scoreboard, resamples: Resamples, a: str, b: str) -> Comparison:
@@ -50,8 +55,9 @@ def compare(board: Scoreboard, resamples: Resamples, a: str, b: str) -> Comparis
     scores = {entry.submission: entry.score for entry in board.entries}
     row_a, row_b = (resamples.submissions.index(name) for name in (a, b))
     drawn_a, drawn_b = resamples.scores[:, row_a], resamples.scores[:, row_b]
-    apart = separated(resamples.scores)[row_a, row_b]
-    if apart:
+    # A single study has no spread, from which nothing follows.
+    has_spread = board.rules.studies > 1
+    if has_spread and separated(resamples.scores)[row_a, row_b]:
         verdict: Verdict = "a" if scores[a] > scores[b] else "b"
     else:
         verdict = "not separated"
@@ -59,7 +65,8 @@ def compare(board: Scoreboard, resamples: Resamples, a: str, b: str) -> Comparis
         a,
         b,
         tuple(
-            _workload(board, over_b, workload, a, b) for workload in board.rules.names
+            _workload(board, over_b, workload, has_spread)
+            for workload in board.rules.names
         ),
         over_b,
         scores[a] - scores[b],
@@ -67,14 +74,16 @@ def compare(board: Scoreboard, resamples: Resamples, a: str, b: str) -> Comparis
         float((drawn_a > drawn_b).mean()),
         float((drawn_b > drawn_a).mean()),
         verdict,
-        _verdict(over_b.interval),
+        _verdict(over_b.interval, has_spread),
+        has_spread,
     )
 
 
 def _workload(
-    board: Scoreboard, over_b: Speedup, workload: str, a: str, b: str
+    board: Scoreboard, over_b: Speedup, workload: str, has_spread: bool
 ) -> WorkloadComparison:
-    own, other = (board.runtimes.results[name, workload] for name in (a, b))
+    pair = (over_b.submission, over_b.reference)
+    own, other = (board.runtimes.results[name, workload] for name in pair)
     interval = over_b.intervals[workload]
     neither = not np.isfinite([own.time_s, other.time_s]).any()
     return WorkloadComparison(
@@ -85,11 +94,11 @@ def _workload(
         other.study_times_s,
         over_b.by_workload[workload],
         interval,
-        "neither reached the target" if neither else _verdict(interval),
+        "neither reached the target" if neither else _verdict(interval, has_spread),
     )
 
 
-def _verdict(speedup: Interval) -> Verdict:
-    if speedup.low > 1:
-        return "a"
-    return "b" if speedup.high < 1 else "not separated"
+def _verdict(speedup: Interval, has_spread: bool) -> Verdict:
+    if not has_spread or speedup.low <= 1 <= speedup.high:
+        return "not separated"
+    return "a" if speedup.low > 1 else "b"

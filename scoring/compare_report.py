@@ -34,6 +34,8 @@ def render_comparison(found: Comparison) -> str:
         f"{score.high:+.4f}); P({a} higher) {found.a_beats_b:.0%}, P({b} higher) "
         f"{found.b_beats_a:.0%}: {_said(found.verdict, a, b, 'higher')}",
     ]
+    if not found.has_spread:
+        texts.append("note: one study: the intervals are empty and say nothing")
     missing = {a: total.missing, b: total.reference_missing}
     for name, workloads in missing.items():
         if workloads:

@@ -64,6 +64,19 @@ def trial_cube(
     return cube
 
 
+def steps_cube(
+    runtimes: Runtimes, submissions: Sequence[str], rules: Rules
+) -> np.ndarray | None:
+    """The fewest steps of each study, [submissions, needed workloads, studies].
+
+    None if a target was reached at a step that the logs do not have, or at step 0:
+    there are no ratios to nothing.
+    """
+    steps = trial_cube(runtimes, submissions, rules, steps_to_target)
+    usable = not np.isnan(steps).any() and bool((steps > 0).all())
+    return steps.min(axis=-1) if usable else None
+
+
 def study_gains(
     study_values: np.ndarray, rules: Rules, by_trapezoid: bool = False
 ) -> np.ndarray:

@@ -122,8 +122,10 @@ def _ordinary(reader: _Reader, content: bytes) -> EvalFile | None:
         }
     except ValueError:
         return None
-    if not (np.isfinite(times).all() and np.isfinite(values).all()):
-        return None  # a number too large for a float
+    known_steps = steps if columns.step >= 0 else steps[:0]
+    numbers = [*times, *values, *known_steps, *seconds.values()]
+    if not np.isfinite(numbers).all() or (known_steps % 1).any():
+        return None  # a number too large for a float, or a step that is not whole
     rows = EvalRows(np.arange(len(lines), dtype=np.int32), times, steps, values)
     return EvalFile(rows, seconds={"submission": float(times[-1]), **seconds})
 

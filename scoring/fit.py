@@ -44,7 +44,7 @@ def misfit(rules: Rules, logs: Logs) -> Misfit:
     return Misfit(
         tuple(sorted(needed - logs.workloads_seen)),
         tuple(sorted(foreign)),
-        max(logs.studies_seen, default=-1) + 1,
+        len(logs.studies_seen),
         rules.studies,
     )
 

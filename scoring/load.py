@@ -1,11 +1,12 @@
 """Folders to trials: one pass over `<submission>/study_S/<workload>_jax/trial_N`."""
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from scoring.eval_rows import EvalFile, read_rows
 from scoring.folders import EVAL_FILE, STUDY, TRIAL, Folders, find_submissions
@@ -201,11 +202,7 @@ def _trial_facts(state: _Pass, path: Path, exists: bool) -> _TrialFacts:
         ruleset, outcome = facts["tuning_ruleset"], facts.get("outcome")
         if ruleset not in get_args(Ruleset):
             raise ValueError(f"tuning_ruleset: {ruleset!r}")
-        seconds = {
-            account: float(facts["seconds"][account])
-            for account in ACCOUNTS
-            if facts.get("seconds")
-        }
+        seconds = _finite_numbers(facts.get("seconds"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = "trial.json that cannot be used"
         state.folders.note(
@@ -213,6 +210,16 @@ def _trial_facts(state: _Pass, path: Path, exists: bool) -> _TrialFacts:
         )
         return _TrialFacts()
     return _TrialFacts(ruleset, None if outcome is None else str(outcome), seconds)
+
+
+def _finite_numbers(seconds: Any) -> dict[str, float]:
+    """The accounts of the clock that can be read."""
+    known = seconds if isinstance(seconds, dict) else {}
+    return {
+        account: float(known[account])
+        for account in ACCOUNTS
+        if isinstance(known.get(account), int | float) and math.isfinite(known[account])
+    }
 
 
 def _ruleset(

@@ -30,12 +30,12 @@ def notes(report: ScoreReport) -> list[str]:
     """How the scores were made, to compare them with others."""
     board, rules = report.board, report.board.rules
     found = [
-        f"rules {rules.name}: {rules.studies} studies of {rules.trials_external} "
+        f"rules {rules.name}: {_studies(rules.studies)} of {rules.trials_external} "
         f"trials (external) or {rules.trials_self} (self), tau_max {rules.tau_max:g}; "
         "scores are relative to the submissions ranked here"
     ]
     if set(_studies_found(board)) == {rules.studies}:
-        found.append(f"all {rules.studies} planned studies found")
+        found.append(f"all planned studies found: {rules.studies}")
     if rules.restricted:
         found.append(
             f"only these workloads count: {', '.join(rules.names)}; "
@@ -78,6 +78,10 @@ def _about_speedups(report: ScoreReport) -> list[str]:
         "speed-ups take the budget for the time where a target was not reached: "
         + "; ".join(f"{own.submission} ({', '.join(own.missing)})" for own in missed)
     ]
+
+
+def _studies(count: int) -> str:
+    return f"{count} study" if count == 1 else f"{count} studies"
 
 
 def _studies_found(board: Scoreboard) -> dict[int, list[str]]:

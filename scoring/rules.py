@@ -94,7 +94,7 @@ class Rules:
             workloads=tuple(rule for name, rule in known.items() if name in wanted),
             held_out=tuple(rule for rule in self.held_out if rule.base in wanted),
             optional=(),
-            restricted=set(self.names) != set(wanted),
+            restricted=self.restricted or set(self.names) != set(wanted),
         )
 
 

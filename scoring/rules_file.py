@@ -58,6 +58,12 @@ def rules_of(content: Any, name: str) -> Rules:
         if sum(other.name == rule.name for other in every) > 1:
             raise UserError(f"two workloads are called {rule.name!r}.")
     scored = [rule.name for rule in lists["workloads"]]
+    for rule in lists["workloads"]:
+        if rule.base != rule.name:
+            raise UserError(
+                f"workload {rule.name!r} has the base {rule.base!r}: a scored workload "
+                "is its own base. Put variants that guard one into 'held_out'."
+            )
     for rule in lists["held_out"]:
         if rule.base not in scored:
             raise UserError(
@@ -126,9 +132,13 @@ def _object(
 def _number(value: Any, key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UserError(f"{key!r} is {_shown(value)}; it has to be a number.")
-    if not math.isfinite(value):
-        raise UserError(f"{key!r} is {value}; it has to be finite.")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise UserError(f"{key!r} is {_shown(value)}; it has to be finite.")
+    return number
 
 
 def _factor(value: Any, key: str) -> float:

@@ -204,7 +204,7 @@ def _report(
         resamples=drawn,
         over_studies=_ordered(board, drawn.scores) if has_spread else (),
         over_workloads=_ordered(board, drawn.nested_scores) if has_spread else (),
-        separated=_pairs(board, apart),
+        separated=_pairs(board, apart) if has_spread else (),
         not_separated=groups(board.submissions, names, apart) if has_spread else (),
         variations=variations(board),
         reference=reference,

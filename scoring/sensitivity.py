@@ -16,7 +16,7 @@ from algoperf.facts import Goal
 from scoring.cube import (
     interpolated_seconds,
     seconds_to,
-    steps_to_target,
+    steps_cube,
     study_gains,
     trial_cube,
 )
@@ -182,10 +182,9 @@ def _other_measures(board: Scoreboard) -> Iterator[_Scenario]:
     cube = trial_cube(board.runtimes, names, rules, interpolated_seconds)
     what = "target crossed between evaluations"
     yield "interpolated times", what, cube.min(axis=-1), names, rules
-    steps = trial_cube(board.runtimes, names, rules, steps_to_target)
-    if not np.isnan(steps).any():
-        what = "the fewest steps"
-        yield "steps instead of seconds", what, steps.min(axis=-1), names, rules
+    steps = steps_cube(board.runtimes, names, rules)
+    if steps is not None:
+        yield "steps instead of seconds", "the fewest steps", steps, names, rules
 
 
 def _compared(

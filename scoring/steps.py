@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from scoring.cube import steps_to_target, trial_cube
+from scoring.cube import steps_cube
 from scoring.profiles import (
     Table,
     benchmark_scores,
@@ -32,13 +30,13 @@ class StepBoard:
 
 
 def score_steps(board: Scoreboard) -> StepBoard | None:
-    """None if a target was reached at a step that the logs do not have."""
+    """None if the logs lack steps of targets that were reached (`steps_cube`)."""
     names, rules = board.ratios.rows, board.rules
-    cube = trial_cube(board.runtimes, names, rules, steps_to_target)
-    if np.isnan(cube).any() or (cube <= 0).any():
+    steps = steps_cube(board.runtimes, names, rules)
+    if steps is None:
         return None
     columns = tuple(rule.name for rule in rules.needed)
-    found = Table(names, columns, medians(cube.min(axis=-1)))
+    found = Table(names, columns, medians(steps))
     ratios = performance_ratios(filtered_times(found, rules))
     score = trapezoid_scores if board.by_trapezoid else benchmark_scores
     scores = score(ratios, rules.tau_max)

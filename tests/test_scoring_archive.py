@@ -1,6 +1,7 @@
 """Archives score like the folders they hold, and say what is wrong with them."""
 
 import io
+import os
 import re
 import tarfile
 import tempfile
@@ -222,13 +223,50 @@ def test_a_zip_with_a_password(tmp_path: Path, tree: Path, scratch: Path):
     assert "password required" in refused(archive, scratch)
 
 
-def test_links_are_left_out(tmp_path: Path, tree: Path):
+def test_links_out_of_the_archive_lead_nowhere(tmp_path: Path, tree: Path):
     (tmp_path / "secret").write_text("{}")
     (tree / "x/study_0/a_jax/trial_2").symlink_to(tmp_path)
+    (tree / "x/study_0/a_jax/trial_3").symlink_to("../../../../..")
     archive = pack(tree, tmp_path / "logs.tar.gz")
     with opened(archive) as folder:
         assert not list(folder.rglob("secret"))
-        assert not [path for path in folder.rglob("*") if path.is_symlink()]
+        links = [path for path in folder.rglob("*") if path.is_symlink()]
+        assert len(links) == 2
+        assert not any(path.exists() for path in links)
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_links_within_the_archive_are_followed(tmp_path: Path, tree: Path, link):
+    first = tree / "x/study_0/a_jax/trial_1/eval_measurements.csv"
+    second = tree / "y/study_0/a_jax/trial_1/eval_measurements.csv"
+    second.unlink()
+    relative = os.path.relpath(first, second.parent)
+    link(first if link is os.link else relative, second)
+    expected = score(tree, RULES).scores
+    assert expected["y"] > 0
+    assert score(pack(tree, tmp_path / "logs.tar.gz"), RULES).scores == expected
+
+
+@pytest.mark.parametrize("name", ["logs.tar", "logs.tar.gz", "logs.tar.xz", "logs.zip"])
+def test_an_archive_cut_off_anywhere_is_refused(tmp_path: Path, tree: Path, name):
+    whole = pack(tree, tmp_path / name).read_bytes()
+    # A tar is padded with zeros: what is cut off of those is not missed.
+    content = len(whole.rstrip(b"\0")) if name == "logs.tar" else len(whole)
+    refused = 0
+    for end in range(0, content, max(1, content // 60)):
+        (tmp_path / name).write_bytes(whole[:end])
+        with pytest.raises(UserError, match="cannot read the archive"):
+            score(tmp_path / name, RULES)
+        refused += 1
+    assert refused > 50
+
+
+@pytest.mark.parametrize("name", ["logs.tar.gz", "logs.zip"])
+def test_an_archive_of_one_submission_is_ranked_under_its_name(
+    tmp_path: Path, tree: Path, name: str
+):
+    archive = pack(tree / "x", tmp_path / name)
+    assert list(score(archive, RULES).scores) == ["logs"]
 
 
 def test_only_what_is_read_is_unpacked_with_its_content(tmp_path: Path, tree: Path):

@@ -61,7 +61,7 @@ def test_leaderboard_on_screen_and_in_files(
     assert lines[4].split() == f"2 sgd external 0.8167 0.82 2 0% - 1 of 1 {bar}".split()
     assert "20.0 (100)  31.0 (100)" in screen
     assert "1.000  1.550" in screen
-    assert "all 3 planned studies found" in screen
+    assert "all planned studies found: 3" in screen
     with (logs.parent / "logs_scores/leaderboard.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert [line["submission"] for line in lines] == ["adam", "sgd"]

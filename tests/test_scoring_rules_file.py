@@ -133,11 +133,11 @@ NUMBER = "has to be a number."
         (workload(validation_target=None), f"validation_target' is null; it {NUMBER}"),
         (
             workload(validation_target=float("nan")),
-            "'workloads[0].validation_target' is nan; it has to be finite.",
+            "'workloads[0].validation_target' is NaN; it has to be finite.",
         ),
         (
             workload(max_runtime_s=float("inf")),
-            "'workloads[0].max_runtime_s' is inf; it has to be finite.",
+            "'workloads[0].max_runtime_s' is Infinity; it has to be finite.",
         ),
         (changed(workloads=[WORKLOAD] * 2), "two workloads are called 'a'."),
         (changed(optional=[WORKLOAD]), "two workloads are called 'a'."),

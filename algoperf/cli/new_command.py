@@ -12,7 +12,7 @@ from algoperf.facts import UserError
 USAGE = """algoperf new NAME: a folder NAME with a submission to start from
 
 submission.py with an optax optimizer and comments, its search space, and a test that
-runs it. Then: algoperf check NAME, algoperf run --workload=digits --submission_path=NAME"""
+runs it. Next: algoperf check NAME"""
 
 SUBMISSION = '''"""{name}: say in one line what it is (`algoperf list` shows it)."""
 
@@ -39,9 +39,9 @@ def optimizer(hyperparameters, step_hint):
     )
 
 
-# The functions that AlgoPerf calls. `dropout_rate`, `label_smoothing` and `grad_clip` are
-# read from the hyperparameters if they are there; batch sizes of your own go in as
-# batch_sizes={{"wmt": 256}}. To write the functions yourself, for a step or a selection of
+# The functions that AlgoPerf calls. `dropout_rate`, `label_smoothing` and `grad_clip`
+# are read from the hyperparameters if they are there; batch sizes of your own go in as
+# batch_sizes={{"wmt": 256}}. To write the functions yourself, for a step or a choice of
 # data of your own, copy submissions/template instead.
 get_batch_size, init_optimizer_state, update_params = optax_submission(optimizer)
 '''
