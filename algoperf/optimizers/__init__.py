@@ -10,6 +10,7 @@ from algoperf.optimizers.averaging import (
     with_lawa,
 )
 from algoperf.optimizers.cautious import cautious
+from algoperf.optimizers.frugal import frugal, scale_by_frugal, vectors_and_ends
 from algoperf.optimizers.nadam import NadamState, nadamw, scale_by_nadam
 from algoperf.optimizers.per_leaf import PerLeafState
 from algoperf.optimizers.state_bytes import state_bytes, state_bytes_per_parameter
@@ -23,11 +24,14 @@ __all__ = [
     "adafactor",
     "cautious",
     "ema_params",
+    "frugal",
     "lawa_params",
     "nadamw",
+    "scale_by_frugal",
     "scale_by_nadam",
     "state_bytes",
     "state_bytes_per_parameter",
+    "vectors_and_ends",
     "warmup_cosine",
     "warmup_linear",
     "with_ema",

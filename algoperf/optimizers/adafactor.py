@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from algoperf.optimizers.per_leaf import per_leaf, rate_at
+from algoperf.optimizers.per_leaf import needed, per_leaf
 
 _EPS = 1e-30
 
@@ -51,8 +51,9 @@ def adafactor(
     factoring small axes too.
     """
 
-    def rule(grad, slot, param, count):
-        rate = rate_at(learning_rate, count)
+    def rule(grad, slot, param, at):
+        count = at.count
+        rate = learning_rate(count) if callable(learning_rate) else learning_rate
         decay = b2 * (1 - b2**count) / (1 - b2 ** (count + 1))
         direction, row, column, full = _normalised(grad, slot, decay)
         rms = _inf_to_nan(jnp.sqrt(_mean(jnp.square(direction))))
@@ -60,13 +61,14 @@ def adafactor(
         momentum = b1 * _dequantised(slot) + (1 - b1) * rate * direction
         momentum = _inf_to_nan(momentum)
         stored, scale = _quantised(momentum)
-        update = -(momentum + rate * weight_decay * param)
+        update = -(momentum + rate * weight_decay * needed(param))
         return update, AdafactorSlot(row, column, full, stored, scale)
 
     return per_leaf(_init_slot, rule)
 
 
-def _init_slot(param: jax.Array) -> AdafactorSlot:
+def _init_slot(path: str, param: jax.Array) -> AdafactorSlot:
+    del path
     factored = param.ndim >= 2
     return AdafactorSlot(
         row=jnp.zeros(param.shape[:-1]) if factored else None,

@@ -1,11 +1,13 @@
 """What update rules share that keep a slot of state for every parameter."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
+
+Params = TypeVar("Params")
 
 
 class PerLeafState(NamedTuple):
@@ -15,28 +17,43 @@ class PerLeafState(NamedTuple):
     slots: Any
 
 
+class At(NamedTuple):
+    """Updates done before this one, and the number of a parameter in its tree."""
+
+    count: jax.Array
+    leaf: int
+
+
 def per_leaf(
-    init_slot: Callable[..., Any], rule: Callable[..., Any]
+    init_slot: Callable[[str, jax.Array], Any], rule: Callable[..., Any]
 ) -> optax.GradientTransformation:
     """A transformation that treats every parameter by itself.
 
     Args:
-      init_slot: parameter -> slot, any tree of arrays.
-      rule: gradient, slot, parameter, updates done before -> update, slot.
+      init_slot: path (`conv/kernel`) and parameter -> slot, any tree of arrays.
+      rule: gradient, slot, parameter (None if `update` was not given any), `At` ->
+        update and slot.
     """
 
     def init(params: optax.Params) -> PerLeafState:
-        return PerLeafState(jnp.zeros((), jnp.int32), jax.tree.map(init_slot, params))
+        slots = jax.tree_util.tree_map_with_path(
+            lambda path, param: init_slot(
+                jax.tree_util.keystr(path, simple=True, separator="/"), param
+            ),
+            params,
+        )
+        return PerLeafState(jnp.zeros((), jnp.int32), slots)
 
     def update(updates, state, params=None):
-        leaves, tree = jax.tree.flatten(updates)
+        grads, tree = jax.tree.flatten(updates)
+        slots = tree.flatten_up_to(state.slots)
+        parameters = (
+            tree.flatten_up_to(params) if params is not None else [None] * len(grads)
+        )
         done = [
-            rule(grad, slot, param, state.count)
-            for grad, slot, param in zip(
-                leaves,
-                tree.flatten_up_to(state.slots),
-                tree.flatten_up_to(needed(params)),
-                strict=True,
+            rule(grad, slot, param, At(state.count, leaf))
+            for leaf, (grad, slot, param) in enumerate(
+                zip(grads, slots, parameters, strict=True)
             )
         ]
         updates = tree.unflatten([update for update, _ in done])
@@ -46,13 +63,13 @@ def per_leaf(
     return optax.GradientTransformation(init, update)
 
 
-def needed(params: optax.Params | None) -> optax.Params:
+def needed(params: Params | None) -> Params:
     """The parameters, which must have been passed to `update`."""
     if params is None:
         raise ValueError("this optimizer needs update(updates, state, params)")
     return params
 
 
-def rate_at(learning_rate: optax.ScalarOrSchedule, count: jax.Array) -> Any:
-    """The learning rate after so many updates: a number, or what a schedule says."""
-    return learning_rate(count) if callable(learning_rate) else learning_rate
+def adam_moments(b1: float, b2: float, grad: jax.Array, mu: jax.Array, nu: jax.Array):
+    """Averages of a gradient and its square (Kingma & Ba 2015, algorithm 1)."""
+    return b1 * mu + (1 - b1) * grad, b2 * nu + (1 - b2) * jnp.square(grad)
