@@ -17,7 +17,7 @@ LAYERS = [
     ["jax_sharding_utils", "random_utils", "halton", "losses", "layers"],
     ["clock", "metrics", "data", "param_types", "leaves", "tuning"],
     ["param_utils", "data_utils"],
-    ["jax_utils", "schedules"],
+    ["jax_utils", "schedules", "example_scores"],
     ["optimizers", "optax_submission"],
     ["evaluate", "old_package"],
     ["submission", "workload"],

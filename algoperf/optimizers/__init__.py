@@ -11,8 +11,14 @@ from algoperf.optimizers.averaging import (
 )
 from algoperf.optimizers.cautious import cautious
 from algoperf.optimizers.frugal import frugal, scale_by_frugal, vectors_and_ends
-from algoperf.optimizers.nadam import NadamState, nadamw, scale_by_nadam
+from algoperf.optimizers.nadam import (
+    NadamState,
+    baseline_nadamw,
+    nadamw,
+    scale_by_nadam,
+)
 from algoperf.optimizers.per_leaf import PerLeafState
+from algoperf.optimizers.soap import scale_by_soap, soap
 from algoperf.optimizers.state_bytes import state_bytes, state_bytes_per_parameter
 from algoperf.schedules import warmup_cosine, warmup_linear
 
@@ -22,6 +28,7 @@ __all__ = [
     "NadamState",
     "PerLeafState",
     "adafactor",
+    "baseline_nadamw",
     "cautious",
     "ema_params",
     "frugal",
@@ -29,6 +36,8 @@ __all__ = [
     "nadamw",
     "scale_by_frugal",
     "scale_by_nadam",
+    "scale_by_soap",
+    "soap",
     "state_bytes",
     "state_bytes_per_parameter",
     "vectors_and_ends",

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from algoperf.optimizers.per_leaf import At, adam_moments, per_leaf
+from algoperf.optimizers.per_leaf import At, per_leaf
 
 # Parts of a parameter's path that mark the first and the last layer of a model.
 _ENDS = ("embed", "output", "head", "logits")
@@ -141,6 +141,7 @@ def _drawn_anew(slot: FrugalSlot, columns: int, at: At, update_gap: int, seed: i
 
 def _adam(grad, slot: FrugalSlot, t: jax.Array, b1: float, b2: float, eps: float):
     """Adam's direction (Kingma & Ba 2015, algorithm 1), and the slot after it."""
-    mu, nu = adam_moments(b1, b2, grad, slot.mu, slot.nu)
+    mu = b1 * slot.mu + (1 - b1) * grad
+    nu = b2 * slot.nu + (1 - b2) * jnp.square(grad)
     direction = mu / (1 - b1**t) / (jnp.sqrt(nu / (1 - b2**t)) + eps)
     return direction, FrugalSlot(slot.columns, mu, nu)

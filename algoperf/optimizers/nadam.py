@@ -1,10 +1,12 @@
 """NAdamW as AlgoPerf's baselines define it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+
+from algoperf.schedules import warmup_cosine
 
 
 class NadamState(NamedTuple):
@@ -57,4 +59,19 @@ def nadamw(
         scale_by_nadam(b1, b2, eps),
         optax.add_decayed_weights(weight_decay),
         optax.scale_by_learning_rate(learning_rate),
+    )
+
+
+def baseline_nadamw(
+    hyperparameters: Any, step_hint: int
+) -> optax.GradientTransformation:
+    """NAdamW with warm-up and cosine decay, as AlgoPerf's baselines are made.
+
+    Reads `learning_rate`, `warmup_factor`, `one_minus_beta1`, `beta2`, `weight_decay`.
+    """
+    return nadamw(
+        warmup_cosine(hyperparameters, step_hint),
+        b1=1.0 - hyperparameters.one_minus_beta1,
+        b2=hyperparameters.beta2,
+        weight_decay=hyperparameters.weight_decay,
     )

@@ -68,8 +68,3 @@ def needed(params: Params | None) -> Params:
     if params is None:
         raise ValueError("this optimizer needs update(updates, state, params)")
     return params
-
-
-def adam_moments(b1: float, b2: float, grad: jax.Array, mu: jax.Array, nu: jax.Array):
-    """Averages of a gradient and its square (Kingma & Ba 2015, algorithm 1)."""
-    return b1 * mu + (1 - b1) * grad, b2 * nu + (1 - b2) * jnp.square(grad)

@@ -6,8 +6,7 @@ The point is that of AlgoPerf's self-tuning baseline (v0.6).
 from types import SimpleNamespace
 
 from algoperf.optax_submission import optax_submission
-from algoperf.optimizers import nadamw
-from algoperf.schedules import warmup_cosine
+from algoperf.optimizers import baseline_nadamw
 
 HYPERPARAMETERS = SimpleNamespace(
     learning_rate=0.0017486387539278373,
@@ -20,15 +19,6 @@ HYPERPARAMETERS = SimpleNamespace(
 )
 
 
-def optimizer(hyperparameters, step_hint):
-    return nadamw(
-        warmup_cosine(hyperparameters, step_hint),
-        b1=1.0 - hyperparameters.one_minus_beta1,
-        b2=hyperparameters.beta2,
-        weight_decay=hyperparameters.weight_decay,
-    )
-
-
 get_batch_size, init_optimizer_state, update_params = optax_submission(
-    optimizer, hyperparameters=HYPERPARAMETERS
+    baseline_nadamw, hyperparameters=HYPERPARAMETERS
 )
