@@ -1,7 +1,7 @@
 """Data diet: NAdamW on the examples that were hard early on (EL2N: Paul et al., 2021).
 
-After `score_factor` of the steps the params are kept. From then on two batches are drawn
-for every step, and the half with the higher scores is trained on, on the clock.
+After `score_factor` of the steps the params are kept. From then on two batches are
+drawn for every step, and the half with the higher scores is trained on.
 """
 
 import functools
