@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import jax
@@ -121,9 +122,8 @@ def test_the_style_is_found_or_given(tmp_path):
 
 def test_the_old_package_is_the_new_one():
     load_submission(OLD)
-    import algorithmic_efficiency.spec as old_spec  # ty: ignore
-    from algorithmic_efficiency import param_utils  # ty: ignore
-
+    old_spec = import_module("algorithmic_efficiency.spec")
+    param_utils = import_module("algorithmic_efficiency").param_utils
     assert old_spec is algoperf.spec
     assert param_utils.jax_param_shapes({"a": jnp.ones((2, 3))}) == {
         "a": algoperf.spec.ShapeTuple((2, 3))

@@ -51,8 +51,7 @@ def adafactor(
     factoring small axes too.
     """
 
-    def rule(grad, slot, param, at):
-        count = at.count
+    def rule(grad, slot, param, count):
         rate = learning_rate(count) if callable(learning_rate) else learning_rate
         decay = b2 * (1 - b2**count) / (1 - b2 ** (count + 1))
         direction, row, column, full = _normalised(grad, slot, decay)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from algoperf.optimizers.per_leaf import At, per_leaf
+from algoperf.optimizers.per_leaf import per_leaf
 
 # Parts of a parameter's path that mark the first and the last layer of a model.
 _ENDS = ("embed", "output", "head", "logits")
@@ -69,18 +69,24 @@ def scale_by_frugal(
         all_of_it = density == 1 or full_state(path, param)
         return _init_slot(param, None if all_of_it else density)
 
-    def rule(grad, slot, param, at):
+    def refresh(grads, slots, count):
+        return jax.lax.cond(
+            count % update_gap == 0,
+            lambda: _drawn_anew(grads, slots, seed, count // update_gap),
+            lambda: slots,
+        )
+
+    def rule(grad, slot, param, count):
         del param
         if slot.columns is None:
-            return _adam(grad, slot, at.count + 1, b1, b2, eps)
+            return _adam(grad, slot, count + 1, b1, b2, eps)
         matrix = grad.reshape(_matrix_shape(grad.shape))
-        slot = _drawn_anew(slot, matrix.shape[1], at, update_gap, seed)
-        age = at.count % update_gap + 1  # of the subspace, this update included
-        part, slot = _adam(matrix[:, slot.columns], slot, age, b1, b2, eps)
+        age = count % update_gap + 1  # of the subspace, this update included
+        part, new = _adam(matrix[:, slot.columns], slot, age, b1, b2, eps)
         direction = (sign_scale * jnp.sign(matrix)).at[:, slot.columns].set(part)
-        return direction.reshape(grad.shape), slot
+        return direction.reshape(grad.shape), new
 
-    return per_leaf(init_slot, rule)
+    return per_leaf(init_slot, rule, refresh=refresh)
 
 
 def frugal(
@@ -118,25 +124,23 @@ def _init_slot(param: jax.Array, density: float | None) -> FrugalSlot:
         return FrugalSlot(None, jnp.zeros(param.shape), jnp.zeros(param.shape))
     rows, columns = _matrix_shape(param.shape)
     chosen = math.ceil(density * columns)
-    # The first update draws the columns: none is chosen before.
-    moments = (rows, chosen)
-    return FrugalSlot(jnp.arange(chosen), jnp.zeros(moments), jnp.zeros(moments))
+    zeros = jnp.zeros((rows, chosen))
+    # The first update draws the columns.
+    return FrugalSlot(jnp.arange(chosen), zeros, jnp.array(zeros))
 
 
-def _drawn_anew(slot: FrugalSlot, columns: int, at: At, update_gap: int, seed: int):
-    """Other columns, with moments of zero, where it is time for them."""
-
-    def draw():
-        key = jax.random.fold_in(jax.random.key(seed), at.count // update_gap)
-        order = jax.random.permutation(jax.random.fold_in(key, at.leaf), columns)
-        return jnp.sort(order[: slot.mu.shape[1]])
-
-    is_due = at.count % update_gap == 0
-    return FrugalSlot(
-        jax.lax.cond(is_due, draw, lambda: slot.columns),
-        jnp.where(is_due, 0.0, slot.mu),
-        jnp.where(is_due, 0.0, slot.nu),
-    )
+def _drawn_anew(grads, slots: list[FrugalSlot], seed: int, number: jax.Array):
+    """Slots with the columns of a subspace by its number, and moments of zero."""
+    key = jax.random.fold_in(jax.random.key(seed), number)
+    drawn = []
+    for leaf, (grad, slot) in enumerate(zip(grads, slots, strict=True)):
+        if slot.columns is not None:
+            columns = _matrix_shape(grad.shape)[1]
+            order = jax.random.permutation(jax.random.fold_in(key, leaf), columns)
+            chosen = jnp.sort(order[: slot.mu.shape[1]])
+            slot = FrugalSlot(chosen, jnp.zeros_like(slot.mu), jnp.zeros_like(slot.nu))
+        drawn.append(slot)
+    return drawn
 
 
 def _adam(grad, slot: FrugalSlot, t: jax.Array, b1: float, b2: float, eps: float):

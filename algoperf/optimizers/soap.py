@@ -10,6 +10,8 @@ from algoperf.optimizers.per_leaf import per_leaf
 
 # Matrices of one axis each; None for an axis that is not rotated.
 Sides = tuple[jax.Array | None, ...]
+# What a new basis changes: the second moment and the bases of every parameter.
+Changing = list[tuple[jax.Array, Sides]]
 
 
 class SoapSlot(NamedTuple):
@@ -67,24 +69,35 @@ def scale_by_soap(
             bases=tuple(jnp.eye(d) if yes else None for d, yes in axes),
         )
 
-    def rule(grad, slot, param, at):
+    def refresh(grads, slots, count):
+        del grads
+        # Bases change after an update whose number, from 0, the frequency divides;
+        # done here it is before the next one.
+        is_due = (count - 1) % precondition_frequency == 0
+        branch = jnp.where(count == 1, 1, jnp.where((count > 1) & is_due, 2, 0))
+        changing = [(slot.nu, slot.bases) for slot in slots]
+        changed = jax.lax.switch(
+            branch, (_kept, _begun, _refreshed), changing, [s.statistics for s in slots]
+        )
+        return [
+            slot._replace(nu=nu, bases=bases)
+            for slot, (nu, bases) in zip(slots, changed, strict=True)
+        ]
+
+    def rule(grad, slot, param, count):
         del param
-        is_first = at.count == 0
-        direction, mu, nu = _adam(grad, slot, at.count, b1, b2, eps)
+        direction, mu, nu = _adam(grad, slot, count, b1, b2, eps)
+        # The first gradient is in neither moment: it chooses the basis.
+        is_first = count == 0
+        mu, nu = jnp.where(is_first, slot.mu, mu), jnp.where(is_first, slot.nu, nu)
         statistics = tuple(
             None if side is None else decay * side + (1 - decay) * _gram(grad, axis)
             for axis, side in enumerate(slot.statistics)
         )
-        # The first gradient is in neither moment: it has chosen the basis.
-        mu, nu = jnp.where(is_first, slot.mu, mu), jnp.where(is_first, slot.nu, nu)
-        direction = jnp.where(is_first, jnp.zeros_like(direction), direction)
-        is_due = (at.count % precondition_frequency == 0) & ~is_first
-        what = is_first.astype(jnp.int32) + 2 * is_due.astype(jnp.int32)
-        branches = (_kept, _begun, _refreshed)
-        nu, bases = jax.lax.switch(what, branches, nu, slot.bases, statistics)
-        return direction, SoapSlot(mu, nu, statistics, bases)
+        direction = jnp.where(is_first, 0.0, direction)
+        return direction, SoapSlot(mu, nu, statistics, slot.bases)
 
-    return per_leaf(init_slot, rule)
+    return per_leaf(init_slot, rule, refresh=refresh)
 
 
 def soap(
@@ -137,35 +150,36 @@ def _rotated(array: jax.Array, bases: Sides, back: bool = False) -> jax.Array:
     return array
 
 
-def _kept(nu: jax.Array, bases: Sides, statistics: Sides):
+def _kept(changing: Changing, statistics: list[Sides]) -> Changing:
     del statistics
-    return nu, bases
+    return changing
 
 
-def _begun(nu: jax.Array, bases: Sides, statistics: Sides):
+def _begun(changing: Changing, statistics: list[Sides]) -> Changing:
     """Eigenvectors of the first statistics, largest eigenvalue first."""
-    del bases
-    found = (
-        None if side is None else jnp.linalg.eigh(side)[1][:, ::-1]
-        for side in statistics
-    )
-    return nu, tuple(found)
+    begun = []
+    for (nu, _), sides in zip(changing, statistics, strict=True):
+        bases = (None if s is None else jnp.linalg.eigh(s)[1][:, ::-1] for s in sides)
+        begun.append((nu, tuple(bases)))
+    return begun
 
 
-def _refreshed(nu: jax.Array, bases: Sides, statistics: Sides):
+def _refreshed(changing: Changing, statistics: list[Sides]) -> Changing:
     """Algorithm 4: a step of power iteration and QR from the bases there are.
 
     QR keeps the span of the first columns best, so those of the largest eigenvalues
     come first, and the second moment moves with them.
     """
-    refreshed: list[jax.Array | None] = []
-    for axis, (basis, side) in enumerate(zip(bases, statistics, strict=True)):
-        if basis is None or side is None:
-            refreshed.append(None)
-            continue
-        # Full precision: errors of TF32 would be taken for eigenvectors.
-        image = jnp.matmul(side, basis, precision=jax.lax.Precision.HIGHEST)
-        order = jnp.argsort(-jnp.sum(basis * image, axis=0))
-        nu = jnp.take(nu, order, axis=axis)
-        refreshed.append(jnp.linalg.qr(image[:, order])[0])
-    return nu, tuple(refreshed)
+    refreshed = []
+    for (nu, bases), sides in zip(changing, statistics, strict=True):
+        new: list[jax.Array | None] = [None] * len(sides)
+        for axis, (basis, side) in enumerate(zip(bases, sides, strict=True)):
+            if basis is None or side is None:
+                continue
+            # Full precision: errors of TF32 would be taken for eigenvectors.
+            image = jnp.matmul(side, basis, precision=jax.lax.Precision.HIGHEST)
+            order = jnp.argsort(-jnp.sum(basis * image, axis=0))
+            nu = jnp.take(nu, order, axis=axis)
+            new[axis] = jnp.linalg.qr(image[:, order])[0]
+        refreshed.append((nu, tuple(new)))
+    return refreshed

@@ -36,7 +36,8 @@ def init_optimizer_state(workload, params, model_state, hyperparameters, rng):
 
 def hardest_half(workload, early, first, second, rng):
     pool = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, second)
-    scores = el2n(workload, *early, pool, rng)
+    params, model_state = early
+    scores = el2n(workload, params, model_state, pool, rng)
     _, chosen = jax.lax.top_k(scores, len(scores) // 2)
     return jax.tree.map(lambda leaf: leaf[chosen], pool)
 

@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import optax
-from algorithmic_efficiency import spec
+from algorithmic_efficiency import spec  # pyright: ignore[reportMissingImports]
 from flax import jax_utils
 
 HISTORY = []  # what a submission of this style sees, for the tests that look
