@@ -1,5 +1,6 @@
 """The submissions that come with the package, by name. Standard library only."""
 
+import json
 from pathlib import Path
 
 from algoperf.facts import UserError, closest
@@ -14,6 +15,14 @@ def bundled_submissions() -> dict[str, Path]:
     files = sorted(_ROOT.glob("*_tuning/*/submission.py"))
     template = _ROOT / "template" / "submission.py"
     return {file.parent.name: file.parent for file in [*files, template]}
+
+
+def bundled_state_bytes() -> dict[str, float]:
+    """Bytes of optimizer state per parameter of every bundled submission, on mnist.
+
+    Written down, because finding out takes JAX and seconds; a test finds out.
+    """
+    return json.loads((_ROOT / "state_bytes.json").read_text(encoding="utf-8"))
 
 
 def find_submission(given: str) -> Path:

@@ -4,7 +4,6 @@ After `score_factor` of the steps the params are kept. From then on two batches 
 drawn for every step, and the half with the higher scores is trained on.
 """
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -29,24 +28,24 @@ def init_optimizer_state(workload, params, model_state, hyperparameters, rng):
     trainer = TRAINER.init_optimizer_state(
         workload, params, model_state, hyperparameters, rng
     )
-    choose = functools.partial(hardest_half, workload)
-    choose = jax.jit(choose, out_shardings=get_batch_dim_sharding())
+    choose = jax.jit(hardest_half, static_argnums=0)
     return DietState(trainer, None, choose)
 
 
 def hardest_half(workload, early, first, second, rng):
     pool = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, second)
-    params, model_state = early
-    scores = el2n(workload, params, model_state, pool, rng)
+    scores = el2n(workload, early[0], early[1], pool, rng)
     _, chosen = jax.lax.top_k(scores, len(scores) // 2)
-    return jax.tree.map(lambda leaf: leaf[chosen], pool)
+    batch = jax.tree.map(lambda leaf: leaf[chosen], pool)
+    return jax.lax.with_sharding_constraint(batch, get_batch_dim_sharding())
 
 
 def data_selection(workload, input_queue, optimizer_state, *rest):
     early, rng = optimizer_state.early, rest[-1]
     if early is None:
         return next(input_queue)
-    return optimizer_state.choose(early, next(input_queue), next(input_queue), rng)
+    batches = next(input_queue), next(input_queue)
+    return optimizer_state.choose(workload, early, *batches, rng)
 
 
 def update_params(*, workload, optimizer_state, hyperparameters, global_step, **rest):
