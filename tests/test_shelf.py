@@ -26,6 +26,7 @@ def points(folder: Path, count: int = 1) -> list:
     return [None] if space is None else study_points(read_search_space(space), count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(SHELF) - {"template"}))
 def test_it_trains_digits_to_its_target(tmp_path: Path, name: str):
     # The first points of its search space, as a user would run it.

@@ -28,8 +28,7 @@ def init_optimizer_state(workload, params, model_state, hyperparameters, rng):
     trainer = TRAINER.init_optimizer_state(
         workload, params, model_state, hyperparameters, rng
     )
-    choose = jax.jit(hardest_half, static_argnums=0)
-    return DietState(trainer, None, choose)
+    return DietState(trainer, None, jax.jit(hardest_half, static_argnums=0))
 
 
 def hardest_half(workload, early, first, second, rng):
@@ -41,11 +40,10 @@ def hardest_half(workload, early, first, second, rng):
 
 
 def data_selection(workload, input_queue, optimizer_state, *rest):
-    early, rng = optimizer_state.early, rest[-1]
-    if early is None:
+    if optimizer_state.early is None:
         return next(input_queue)
-    batches = next(input_queue), next(input_queue)
-    return optimizer_state.choose(workload, early, *batches, rng)
+    pair = next(input_queue), next(input_queue)
+    return optimizer_state.choose(workload, optimizer_state.early, *pair, rest[-1])
 
 
 def update_params(*, workload, optimizer_state, hyperparameters, global_step, **rest):
