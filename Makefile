@@ -23,10 +23,10 @@ demo: $(INSTALLED)
 	$(BIN)/algoperf score --submission_directory=$(DEMO) --rules=mini --workloads=$(DEMO_WORKLOADS) --studies=2 --trials=4 --reference=adamw --output_dir=$(DEMO)_scores
 
 test: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=2 --dist=loadscope
 
 test-slow: $(INSTALLED)
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --numprocesses=2
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -60,6 +60,7 @@ def submission(update_s=0.0, prepare_s=0.0, now=None, update=None) -> Submission
         prepare_for_eval=prepare_for_eval,
         data_selection=next_batch,
         get_eval_batch_size=None,
+        sources=(Path(__file__),),
     )
 
 

@@ -93,7 +93,7 @@ def test_a_stray_word_is_shown_with_how_flags_are_written(refused):
 def test_an_unknown_command_gets_the_known_ones(capsys):
     assert main(["train"]) == 2
     assert (
-        "'train'; did you mean run? Commands: list, run, score"
+        "'train'; did you mean run? Commands: list, run, check, new, score"
         in capsys.readouterr().err
     )
 
