@@ -139,7 +139,7 @@ def assert_follows(trained: Trained, rule: Rule, rtol=1e-4, atol=1e-6) -> None:
 
 def assert_compiled_once_and_equal_on_two_devices(make: Callable[[], Any]) -> None:
     """One compilation for all steps; two devices compute what one does."""
-    one, two = train(make(), NET), train(make(), NET, devices=2)
+    one, two = train(make(), QUADRATIC), train(make(), QUADRATIC, devices=2)
     for trained in (one, two):
         assert sum("train_step" in name for name in trained.compiled) == 1
     jax.tree.map(

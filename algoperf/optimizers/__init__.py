@@ -18,6 +18,7 @@ from algoperf.optimizers.nadam import (
     scale_by_nadam,
 )
 from algoperf.optimizers.per_leaf import PerLeafState
+from algoperf.optimizers.shampoo import ShampooOptions, scale_by_shampoo, shampoo
 from algoperf.optimizers.soap import scale_by_soap, soap
 from algoperf.optimizers.state_bytes import state_bytes, state_bytes_per_parameter
 from algoperf.schedules import warmup_cosine, warmup_linear
@@ -27,6 +28,7 @@ __all__ = [
     "LawaState",
     "NadamState",
     "PerLeafState",
+    "ShampooOptions",
     "adafactor",
     "baseline_nadamw",
     "cautious",
@@ -36,7 +38,9 @@ __all__ = [
     "nadamw",
     "scale_by_frugal",
     "scale_by_nadam",
+    "scale_by_shampoo",
     "scale_by_soap",
+    "shampoo",
     "soap",
     "state_bytes",
     "state_bytes_per_parameter",
