@@ -149,6 +149,13 @@ def assert_compiled_once_and_equal_on_two_devices(make: Callable[[], Any]) -> No
     )
 
 
+def inverse_root(matrix, p, ridge):
+    """(matrix + ridge x largest eigenvalue)^(-1/p), by eigendecomposition."""
+    values, vectors = np.linalg.eigh(matrix)
+    values = np.maximum(values, 0) + ridge * values[-1]
+    return vectors @ np.diag(values ** (-1 / p)) @ vectors.T
+
+
 def _at(tree: Any, path: Any) -> Any:
     for key in path:
         tree = tree[key.key]

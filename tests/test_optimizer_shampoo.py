@@ -11,11 +11,11 @@ from optimizer_runs import (
     QUADRATIC,
     assert_compiled_once_and_equal_on_two_devices,
     assert_follows,
+    inverse_root,
     train,
 )
 
 from algoperf.optimizers import ShampooOptions, scale_by_shampoo, shampoo, state_bytes
-from algoperf.optimizers.matrix_roots import inverse_roots
 from algoperf.optimizers.shampoo_blocks import layout, merged_shape
 
 # A ridge of 1e-3: below that, rounding in float32 shows in the smallest eigenvalues of
@@ -23,12 +23,6 @@ from algoperf.optimizers.shampoo_blocks import layout, merged_shape
 OPTIONS = ShampooOptions(
     block_size=3, merge_up_to=6, max_dim=8, start=5, every_steps=4, matrix_eps=1e-3
 )
-
-
-def root(matrix, p, ridge):
-    values, vectors = np.linalg.eigh(matrix)
-    values = np.maximum(values, 0) + ridge * values[-1]
-    return vectors @ np.diag(values ** (-1 / p)) @ vectors.T
 
 
 def pieces(shape, block_size, cut):
@@ -57,7 +51,7 @@ class Block:
 
     def compute(self, ridge):
         p = 2 * len(self.axes)
-        self.roots = {a: root(s, p, ridge) for a, s in self.statistics.items()}
+        self.roots = {a: inverse_root(s, p, ridge) for a, s in self.statistics.items()}
 
     def precondition(self, g):
         part = g[self.index]
@@ -183,67 +177,9 @@ def test_the_norm_is_that_of_the_grafting_direction():
 def test_a_long_axis_leaves_the_root_of_the_other():
     grads = np.random.default_rng(4).normal(size=(12, 9, 3))
     statistic = sum(0.5 ** (12 - t) * g.T @ g for t, g in enumerate(grads, 1))
-    expected = grads[-1] @ root(statistic, 2, 0.0)
+    expected = grads[-1] @ inverse_root(statistic, 2, 0.0)
     ours = last_direction(grads, max_dim=8, merge_up_to=1, matrix_eps=0.0)
     np.testing.assert_allclose(direction_of(ours), direction_of(expected), rtol=1e-3)
-
-
-def roots_of(matrices, p, ridge):
-    """Inverse roots where 7 x I is what there was before."""
-    matrices = [jnp.asarray(matrix, jnp.float32) for matrix in matrices]
-    before = [7 * jnp.eye(len(matrix)) for matrix in matrices]
-    return inverse_roots(matrices, before, p, ridge)
-
-
-@pytest.mark.parametrize("p", [2, 4, 6])
-def test_inverse_roots_are_those_of_an_eigendecomposition(p):
-    random = np.random.default_rng(7)
-    vectors, _ = np.linalg.qr(random.normal(size=(6, 6)))
-    matrices = [
-        vectors @ np.diag(10.0 ** np.arange(-3, 3)) @ vectors.T,  # condition 1e5
-        np.diag([4.0, 9.0]),
-        1e-12 * vectors @ np.diag(np.arange(1.0, 7)) @ vectors.T,
-        1e12 * np.eye(2),
-    ]
-    found = roots_of(matrices, [p] * 4, ridge=0.0)
-    # 1e-7 of rounding and a condition of 1e5: 1 % in the smallest eigenvalue.
-    np.testing.assert_allclose(found[0], root(matrices[0], p, 0), rtol=0.02, atol=0.02)
-    np.testing.assert_allclose(found[1], root(matrices[1], p, 0), rtol=1e-5, atol=1e-6)
-    expected = root(matrices[2], p, 0)
-    np.testing.assert_allclose(
-        found[2], expected, rtol=1e-4, atol=1e-5 * expected.max()
-    )
-    expected = np.eye(2) * 1e12 ** (-1 / p)
-    np.testing.assert_allclose(found[3], expected, rtol=1e-4, atol=1e-9)
-
-
-def test_the_ridge_is_a_share_of_the_largest_eigenvalue():
-    (found,) = roots_of([np.diag([400.0, 0.0])], [2], ridge=0.01)
-    np.testing.assert_allclose(found, np.diag([404**-0.5, 0.5]), rtol=1e-5, atol=1e-6)
-
-
-def test_a_singular_matrix_of_the_usual_ridge_has_a_root():
-    random = np.random.default_rng(7)
-    factor = random.normal(size=(40, 3))  # 37 eigenvalues are 0
-    (found,) = roots_of([factor @ factor.T], [4], ridge=1e-6)
-    null = np.linalg.svd(factor.T)[2][-1]
-    largest = np.linalg.eigvalsh(factor @ factor.T)[-1]
-    # (1e-6 largest)^(-1/4), of which rounding to 1e-7 leaves a few percent.
-    expected = (1e-6 * largest) ** -0.25
-    np.testing.assert_allclose(null @ found @ null, expected, rtol=0.1)
-
-
-def test_no_gradient_so_far_leaves_the_identity():
-    found = roots_of([np.zeros((3, 3)), np.ones((1, 1))], [4, 4], ridge=1e-6)
-    np.testing.assert_allclose(found[0], np.eye(3))
-    np.testing.assert_allclose(found[1], np.ones((1, 1)), rtol=1e-5)
-
-
-@pytest.mark.parametrize("bad", [[1.0, -1.0], [1.0, np.nan], [1.0, np.inf]])
-def test_what_has_no_root_leaves_what_there_was(bad):
-    found = roots_of([np.diag(bad), np.diag([4.0, 9.0])], [2, 2], ridge=1e-6)
-    np.testing.assert_allclose(found[0], 7 * np.eye(2))
-    np.testing.assert_allclose(found[1], np.diag([1 / 2, 1 / 3]), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

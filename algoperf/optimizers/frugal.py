@@ -59,9 +59,6 @@ def scale_by_frugal(
         nothing is ever reset, and this is Adam.
       full_state: path (`conv/kernel`) and parameter -> whether all of it follows Adam.
       seed: of the draws; equal seeds choose equal columns.
-
-    Raises:
-      ValueError: `density` is not in [0, 1], or `update_gap` below 1.
     """
     _check(density, update_gap)
 

@@ -1,5 +1,6 @@
 """SOAP: Adam in the eigenbasis of Shampoo's statistics."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -58,31 +59,9 @@ def scale_by_soap(
     """
     decay = b2 if shampoo_b is None else shampoo_b
 
-    def init_slot(path, param):
-        del path
-        rotated = [param.ndim > 1 and 1 < d <= max_precond_dim for d in param.shape]
-        axes = list(zip(param.shape, rotated, strict=True))
-        return SoapSlot(
-            mu=jnp.zeros(param.shape),
-            nu=jnp.zeros(param.shape),
-            statistics=tuple(jnp.zeros((d, d)) if yes else None for d, yes in axes),
-            bases=tuple(jnp.eye(d) if yes else None for d, yes in axes),
-        )
-
     def refresh(grads, slots, count):
         del grads
-        # Bases change after an update whose number, from 0, the frequency divides;
-        # done here it is before the next one.
-        is_due = (count - 1) % precondition_frequency == 0
-        branch = jnp.where(count == 1, 1, jnp.where((count > 1) & is_due, 2, 0))
-        changing = [(slot.nu, slot.bases) for slot in slots]
-        changed = jax.lax.switch(
-            branch, (_kept, _begun, _refreshed), changing, [s.statistics for s in slots]
-        )
-        return [
-            slot._replace(nu=nu, bases=bases)
-            for slot, (nu, bases) in zip(slots, changed, strict=True)
-        ]
+        return _with_new_bases(slots, count, precondition_frequency)
 
     def rule(grad, slot, param, count):
         del param
@@ -97,7 +76,7 @@ def scale_by_soap(
         direction = jnp.where(is_first, 0.0, direction)
         return direction, SoapSlot(mu, nu, statistics, slot.bases)
 
-    return per_leaf(init_slot, rule, refresh=refresh)
+    return per_leaf(partial(_init_slot, max_precond_dim), rule, refresh=refresh)
 
 
 def soap(
@@ -122,6 +101,36 @@ def soap(
         optax.add_decayed_weights(weight_decay),
         optax.scale_by_learning_rate(learning_rate),
     )
+
+
+def _init_slot(max_precond_dim: int, path: str, param: jax.Array) -> SoapSlot:
+    del path
+    rotated = [param.ndim > 1 and 1 < d <= max_precond_dim for d in param.shape]
+    axes = list(zip(param.shape, rotated, strict=True))
+    return SoapSlot(
+        mu=jnp.zeros(param.shape),
+        nu=jnp.zeros(param.shape),
+        statistics=tuple(jnp.zeros((d, d)) if yes else None for d, yes in axes),
+        bases=tuple(jnp.eye(d) if yes else None for d, yes in axes),
+    )
+
+
+def _with_new_bases(slots: list[SoapSlot], count: jax.Array, frequency: int):
+    """Slots with other bases where it is time for them.
+
+    Bases change after an update whose number, from 0, the frequency divides; done
+    here it is before the next one, with the same result.
+    """
+    is_due = (count > 1) & ((count - 1) % frequency == 0)
+    branch = jnp.where(count == 1, 1, jnp.where(is_due, 2, 0))
+    changing = [(slot.nu, slot.bases) for slot in slots]
+    statistics = [slot.statistics for slot in slots]
+    branches = (_kept, _begun, _refreshed)
+    changed = jax.lax.switch(branch, branches, changing, statistics)
+    return [
+        slot._replace(nu=nu, bases=bases)
+        for slot, (nu, bases) in zip(slots, changed, strict=True)
+    ]
 
 
 def _adam(grad, slot: SoapSlot, t: jax.Array, b1: float, b2: float, eps: float):
