@@ -183,6 +183,14 @@ def test_of_many_submissions_charts_show_the_best(tmp_path: Path):
     assert text.count("s22") > 3  # in the tables
 
 
+def test_a_warning_that_names_everybody_is_folded(tmp_path: Path):
+    names = [f"submission_{place:03}" for place in range(40)]
+    text = page_of(write_tree(tmp_path, names, studies=2), resamples=50)
+    start = text.index("2 of 3 planned studies found")
+    assert "<summary>All of it</summary>2 of 3 planned" in text[start:]
+    assert text.index(" …</p>", start) - start < 400
+
+
 def test_a_full_leaderboard_stays_below_a_megabyte(tmp_path: Path):
     # 11 submissions, 14 workloads, 5 studies, 5 trials of 40 evaluations.
     rules = get_rules("v0.5")
@@ -225,6 +233,11 @@ def test_cells_carry_the_class_of_their_column_and_what_they_sort_by():
     assert '<th scope="col" class="wide">n</th>' in text
     assert '<td class="wide" data-v="1.2">1.2 s</td>' in text
     assert '<td class="wide">3</td>' in text
+
+
+def test_long_names_wrap():
+    text = table("c", ["name", "b" * 40], [["a", 1], ["c" * 40, 2]])
+    assert text.count('class="long"') == 2
 
 
 def test_long_lists_are_cut():

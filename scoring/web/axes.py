@@ -24,7 +24,7 @@ class Frame:
     y_low: float
     y_high: float
     left: int = 54
-    right: int = 12
+    right: int = 18
     top: int = 10
     bottom: int = 38
 
@@ -99,7 +99,7 @@ def axes(
 
 def chart(frame: Frame, label: str, *children: Markup, class_: str = "") -> Markup:
     """An SVG in a container that scrolls by itself on a narrow screen."""
-    least = min(frame.width, max(320, 0.7 * frame.width))
+    least = min(frame.width, max(320, 0.62 * frame.width))
     svg = el(
         "svg",
         *children,

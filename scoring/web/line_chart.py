@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from scoring.web.axes import Frame, axes, chart, polyline
-from scoring.web.look import MOST_SHOWN, dashes, series, shape
-from scoring.web.markup import Markup, el
+from scoring.web.look import MOST_SHOWN, line, series, shape
+from scoring.web.markup import Markup
 
 
 def line_chart(
@@ -25,13 +25,8 @@ def line_chart(
     whole = max(every) > 1.0
     drawn = []
     for place, (name, xs, ys) in enumerate(lines):
-        path = el(
-            "polyline",
-            el("title", f"{ys[-1]:.4f} in the end"),
-            points=polyline(frame, xs, ys),
-            class_="line",
-            stroke_dasharray=dashes(place),
-        )
+        title = f"{ys[-1]:.4f} in the end"
+        path = line("polyline", place, title, points=polyline(frame, xs, ys))
         points = [
             shape(place, frame.x(x), frame.y(y), f"{y:.4f} at {x:g}", 3.5)
             for x, y in zip(xs, ys, strict=True)

@@ -31,6 +31,12 @@ def series(
     )
 
 
+def line(kind: str, place: int, title: str, **where: str) -> Markup:
+    """A path or polyline of a submission, with a text that shows on hovering."""
+    text = el("title", title)
+    return el(kind, text, class_="line", stroke_dasharray=dashes(place), **where)
+
+
 def shape(
     place: int,
     x: float,

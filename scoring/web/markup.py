@@ -7,6 +7,8 @@ from typing import Any
 
 # Elements of SVG that may end without an end tag; those of HTML may not.
 _SHAPES = ("circle", "line", "path", "polygon", "polyline", "rect")
+# Longer names than this wrap in tables, so that numbers stay in view.
+_LONGEST = 24
 
 
 class Markup(str):
@@ -107,13 +109,19 @@ def _head(column: Column, sortable: bool) -> Markup:
     # page.js enables the button: without JavaScript there is nothing to press.
     button = el("button", column.name, type="button", disabled=True)
     shown = button if sortable else column.name
-    return el("th", shown, scope="col", class_=column.class_)
+    classes = " ".join(filter(None, (column.class_, _wraps(column.name))))
+    return el("th", shown, scope="col", class_=classes or None)
+
+
+def _wraps(name: str) -> str | None:
+    return "long" if len(name) > _LONGEST else None
 
 
 def _cell(cell: Cell, column: Column, place: int) -> Markup:
     sort = f"{cell.sort:.6g}" if isinstance(cell.sort, float) else cell.sort
     bar = None if cell.share is None else f"--v:{min(1.0, cell.share):.3g}"
-    classes = " ".join(filter(None, (column.class_, bar and "share")))
+    wraps = None if place else _wraps(str(cell.shown if sort is None else sort))
+    classes = " ".join(filter(None, (column.class_, bar and "share", wraps)))
     return el(
         "td" if place else "th",
         cell.shown,

@@ -11,7 +11,7 @@ from scoring.web import details, medians, ranking
 from scoring.web.clock import clock
 from scoring.web.curve_chart import curve_charts
 from scoring.web.look import MOST_SHOWN, legend
-from scoring.web.markup import Markup, el, join, section
+from scoring.web.markup import Markup, el, folded, join, section
 from scoring.web.profile_chart import profile_chart
 from scoring.web.time_chart import time_charts
 
@@ -55,6 +55,10 @@ _PARTS = {
     "health": ("Health of the logs", None),
     "rules": ("Rules and versions", None),
 }
+
+
+# Longer warnings are folded.
+_LONG_WARNING = 400
 
 
 def render_page(report: ScoreReport) -> str:
@@ -146,7 +150,7 @@ def _part(anchor: str, *children: Markup | None) -> Markup:
 
 
 def _leaderboard(report: ScoreReport) -> Markup:
-    found = [el("p", text, class_="warning") for text in warnings(report)]
+    found = [_warning(text) for text in warnings(report)]
     said = (
         "A score is the mean share of workloads on which a submission needs at most τ "
         "times the best time, over τ from 1 to "
@@ -163,6 +167,14 @@ def _leaderboard(report: ScoreReport) -> Markup:
         id="leaderboard",
         aria_label="Leaderboard",
     )
+
+
+def _warning(text: str) -> Markup:
+    if len(text) <= _LONG_WARNING:
+        return el("p", text, class_="warning")
+    # It names hundreds of submissions: the ranking should not be pages below.
+    start = text[:_LONG_WARNING].rpartition(" ")[0]
+    return el("div", el("p", f"{start} …"), folded("All of it", text), class_="warning")
 
 
 def _only_the_best(report: ScoreReport) -> Markup | None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from scoring.scoreboard import Scoreboard
 from scoring.web.axes import Frame, axes, chart, stairs
-from scoring.web.look import MOST_SHOWN, dashes, series, swatch
+from scoring.web.look import MOST_SHOWN, line, series, swatch
 from scoring.web.markup import Cell, Markup, el, folded, join, table
 
 _TABLE_TAUS = 7
@@ -36,13 +36,8 @@ def profile_chart(board: Scoreboard) -> Markup:
 
 def _line(frame: Frame, board: Scoreboard, place: int, name: str) -> Markup:
     reached = int(np.isfinite(board.ratios.values[board.ratios.rows.index(name)]).sum())
-    path = el(
-        "path",
-        el("title", f"{reached} of {len(board.ratios.columns)} workloads reached"),
-        d=_steps(frame, board, name),
-        class_="line",
-        stroke_dasharray=dashes(place),
-    )
+    title = f"{reached} of {len(board.ratios.columns)} workloads reached"
+    path = line("path", place, title, d=_steps(frame, board, name))
     return series(place, name, path)
 
 

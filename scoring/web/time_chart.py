@@ -69,7 +69,7 @@ def _frame(results: list[WorkloadResult], budget_s: float) -> Frame:
         right * 1.04,
         0.0,
         1.0,
-        left=max(40, 16 + round(6.7 * name)),
+        left=max(40, 16 + round(7.6 * name)),
         right=_MISSED,
     )
 
