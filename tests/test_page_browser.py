@@ -11,13 +11,13 @@ from test_page import RULES, write_tree
 import scoring
 from scoring.web.page import render_page
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAMES = "chromium chromium-browser google-chrome google-chrome-stable chrome msedge"
 SUBMISSIONS = ["adam", "lion", "sgd"]
 
 
 def chromium() -> str | None:
     """A browser on the path, else the one that Playwright has fetched."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
+    found = next(filter(None, map(shutil.which, NAMES.split())), None)
     if found:
         return found
     with sync_playwright() as playwright:

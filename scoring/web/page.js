@@ -81,7 +81,8 @@
   document.addEventListener("pointermove", show);
   document.addEventListener("pointerdown", show); // a finger does not move first
   document.documentElement.addEventListener("pointerleave", () => (tip.hidden = true));
-  document.addEventListener("scroll", () => (tip.hidden = true), true);
+  ["wheel", "touchmove"].forEach((kind) =>
+    document.addEventListener(kind, () => (tip.hidden = true), { passive: true }));
   document.addEventListener("keydown", (event) => event.key === "Escape" && (tip.hidden = true));
 
   // rho at a tau: by the slider, or by pointing at the profiles.
