@@ -1,9 +1,11 @@
 """leaderboard.html: safe, self-contained, small, and there for every kind of logs."""
 
 import html
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,8 @@ from test_scoring_load import write_trial
 
 import scoring
 from scoring.rules import Rules, WorkloadRule, get_rules
-from scoring.web.axes import Frame, short, stairs, thinned, ticks
-from scoring.web.markup import Cell, Markup, el, table
+from scoring.web.axes import FINE, Frame, short, stairs, thinned, ticks, traced
+from scoring.web.markup import Cell, Column, Markup, el, listed, table
 from scoring.web.page import render_page
 
 RULES = get_rules("mini").only(["digits", "mnist_mini"])
@@ -99,7 +101,8 @@ def test_hyperparameters_are_text_too(tmp_path: Path):
 @pytest.mark.parametrize(
     ("studies", "rows", "said"),
     [
-        (3, [(1.0, 0.1)], "Nobody reached the target."),
+        (3, [(1.0, 0.1)], "No submission reached a target that counts."),
+        (3, [(1.0, 0.1)], "study 0 missed; trial 1 came nearest, 0.1 at 1.0 s"),
         (3, [], "No evaluations in the logs."),
         (1, ROWS, "1 of 3 planned studies found"),
         (3, [(1.0, float("nan")), (2.0, 0.999)], "NaN in validation/accuracy"),
@@ -113,11 +116,53 @@ def test_logs_with_little_in_them(tmp_path: Path, studies: int, rows, said: str)
     assert not re.search(r'="(nan|inf)"|>nan<|>inf<|nan,|,nan', text)
 
 
+def test_the_first_sentence_says_who_leads_and_how_surely(tmp_path: Path):
+    write_tree(tmp_path, ["adam", "sgd"])
+    told = page_of(tmp_path)
+    assert "and the studies tell it apart from every other" in told
+    assert ">alike<" not in told
+    # One study of three is the other way round: a resample may have it twice.
+    trial = tmp_path / "adam/study_0/digits_jax/trial_1/eval_measurements.csv"
+    trial.write_text(trial.read_text().replace("20.0", "90.0"))
+    other = tmp_path / "adam/study_0/mnist_mini_jax/trial_1/eval_measurements.csv"
+    other.write_text(other.read_text().replace("20.0", "90.0"))
+    told = page_of(tmp_path)
+    assert "adam leads" in told
+    assert "but the studies do not tell it apart from sgd." in told
+    assert told.count('class="rule top"') == told.count('class="rule end"') == 1
+
+
+def test_equal_submissions_share_the_first_place(tmp_path: Path):
+    write_tree(tmp_path / "a", ["adam"])
+    (tmp_path / "a/adam").rename(tmp_path / "adam")
+    write_tree(tmp_path / "b", ["sgd"])
+    (tmp_path / "b/sgd").rename(tmp_path / "sgd")
+    (tmp_path / "a").rmdir()
+    (tmp_path / "b").rmdir()
+    assert "adam, sgd share the first place with a score of 1.0000." in page_of(
+        tmp_path
+    )
+
+
+def test_the_clock_says_what_the_logs_do_not_have(tmp_path: Path):
+    text = page_of(write_tree(tmp_path, ["adam"]))
+    said = "The logs do not say how many seconds went to evaluation, logging, compile"
+    assert said in text
+    facts = {"seconds": {"submission": 20.0, "evaluation": 5.0, "logging": 0.0}}
+    for file in tmp_path.rglob("trial.json"):
+        file.write_text(json.dumps(json.loads(file.read_text()) | facts))
+    text = page_of(tmp_path)
+    assert "how many seconds went to compile, data wait." in text
+    assert '<td class="share" style="--v:0.2" data-v="0.2">20.0%</td>' in text
+
+
 def test_a_single_study_has_no_intervals(tmp_path: Path):
     write_tree(tmp_path, ["adam", "sgd"], studies=1)
     text = page_of(tmp_path, replace(RULES, studies=1))
-    assert "One study: nothing can be said about luck." in text
+    assert "with one study, nothing can be said about luck" in text
     assert "Who beats whom" not in text
+    assert "P(first)" not in text
+    assert "Resampled" not in text
 
 
 def test_logs_without_steps(tmp_path: Path):
@@ -136,6 +181,14 @@ def test_of_many_submissions_charts_show_the_best(tmp_path: Path):
     assert 'data-hide="19"' in text
     assert 'data-hide="20"' not in text
     assert text.count("s22") > 3  # in the tables
+
+
+def test_a_warning_that_names_everybody_is_folded(tmp_path: Path):
+    names = [f"submission_{place:03}" for place in range(40)]
+    text = page_of(write_tree(tmp_path, names, studies=2), resamples=50)
+    start = text.index("2 of 3 planned studies found")
+    assert "<summary>All of it</summary>2 of 3 planned" in text[start:]
+    assert text.index(" …</p>", start) - start < 400
 
 
 def test_a_full_leaderboard_stays_below_a_megabyte(tmp_path: Path):
@@ -174,9 +227,38 @@ def test_elements_escape_what_is_not_markup():
     assert isinstance(el("br"), Markup)
 
 
+def test_cells_carry_the_class_of_their_column_and_what_they_sort_by():
+    head = ["name", Column("n", "wide")]
+    text = table("c", head, [["a", Cell("1.2 s", 1.2)], ["b", Cell("3", "3")]])
+    assert '<th scope="col" class="wide">n</th>' in text
+    assert '<td class="wide" data-v="1.2">1.2 s</td>' in text
+    assert '<td class="wide">3</td>' in text
+
+
+def test_long_names_wrap():
+    text = table("c", ["name", "b" * 40], [["a", 1], ["c" * 40, 2]])
+    assert text.count('class="long"') == 2
+
+
+def test_long_lists_are_cut():
+    assert listed(["a", "b"]) == "a, b"
+    assert listed(["a", "b", "c"], most=2) == "a, b and 1 more"
+
+
+def test_a_traced_line_is_moves_of_whole_numbers():
+    frame = Frame(110, 20, 0.0, 100.0, 0.0, 10.0, left=0, right=10, top=0, bottom=0)
+    path = traced(frame, [0.0, 10.0, 30.0], [0.0, 5.0, 2.5])
+    x, y = 10 * FINE, 20 * FINE
+    assert path == f"M0,{y}l{x}-{y // 2} {2 * x} {y // 4}"
+    assert traced(frame, [0.0], [0.0]) == f"M0,{y}"
+
+
 def test_a_column_is_left_aligned_in_head_and_cells_alike():
     text = table("c", ["name", "n", "why"], [["a", 1, Cell("b", left=True)]])
-    assert text.count('class="l"') == 4
+    assert '<table class="l3"' in text
+    assert ".l3 :nth-child(3)" in resources.files("scoring.web").joinpath(
+        "page.css"
+    ).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ from test_page import RULES, write_tree
 import scoring
 from scoring.web.page import render_page
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+NAMES = "chromium chromium-browser google-chrome google-chrome-stable chrome msedge"
 SUBMISSIONS = ["adam", "lion", "sgd"]
 
 
 def chromium() -> str | None:
     """A browser on the path, else the one that Playwright has fetched."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
+    found = next(filter(None, map(shutil.which, NAMES.split())), None)
     if found:
         return found
     with sync_playwright() as playwright:
@@ -39,9 +39,10 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("page")
-    report = scoring.score(
-        write_tree(root / "logs", SUBMISSIONS), RULES, reference="lion"
-    )
+    logs = write_tree(root / "logs", SUBMISSIONS)
+    for folder in (logs / "lion").glob("study_*/*/trial_1"):
+        (folder / "hparams.json").write_text('{"learning_rate": 0.25}')
+    report = scoring.score(logs, RULES, reference="lion")
     path = root / "leaderboard.html"
     path.write_text(render_page(report), encoding="utf-8")
     return path
@@ -87,7 +88,7 @@ def test_the_keyboard_sorts(opened: Page):
 
 
 def test_the_legend_hides_a_submission_in_every_chart(opened: Page):
-    lines = opened.locator('svg.profile [data-s="1"], .strips [data-s="1"]')
+    lines = opened.locator('svg.profile [data-s="1"], .strips [data-s="1"] circle')
     assert lines.count() > 3
     button = opened.locator('[data-hide="1"]')
     button.click()
@@ -103,22 +104,59 @@ def test_pointing_at_a_dot_says_what_it_is(opened: Page):
     tip = opened.locator("#tip")
     assert tip.is_hidden()
     # The third study of the first submission lies on top of the others.
-    opened.locator('.strips circle[data-s="0"]').nth(2).hover()
+    opened.locator('.strips [data-s="0"] circle').nth(2).hover()
     assert tip.inner_text().startswith("adam, study 2, trial 1: 20.0 s, step 100")
     opened.locator("h1").hover()
     assert tip.is_hidden()
 
 
+def shares(page: Page) -> list[str]:
+    return page.locator(".rho output").all_inner_texts()
+
+
 def test_the_slider_reads_the_profiles(opened: Page):
     # 20, 21 and 22 seconds everywhere: ratios 1, 1.05 and 1.1.
-    slider, values = opened.locator("#tau"), opened.locator(".rho output")
+    slider = opened.locator("#tau")
     slider.fill("1")
-    assert values.all_inner_texts() == ["1.000", "0.000", "0.000"]
+    assert shares(opened) == ["1.000 (2 of 2)", "0.000 (0 of 2)", "0.000 (0 of 2)"]
     slider.fill("1.07")
-    assert values.all_inner_texts() == ["1.000", "1.000", "0.000"]
+    assert shares(opened) == ["1.000 (2 of 2)", "1.000 (2 of 2)", "0.000 (0 of 2)"]
     slider.press("End")
     assert opened.locator("#tau-value").inner_text() == "4.00"
-    assert values.all_inner_texts() == ["1.000", "1.000", "1.000"]
+    assert shares(opened) == ["1.000 (2 of 2)"] * 3
+
+
+def test_a_dot_says_which_hyperparameters_won(opened: Page):
+    assert opened.locator("table.winners tbody tr").count() == 18
+    opened.locator('.strips [data-s="1"] circle').nth(2).hover()
+    tip = opened.locator("#tip").inner_text()
+    assert tip.startswith("lion, study 2")
+    assert tip.endswith("; learning_rate 0.25")
+    # Sorting the table does not change what a dot says.
+    opened.locator("summary", has_text="Trials that won").click()
+    head = opened.locator("table.winners th", has_text="submission")
+    head.get_by_role("button").click()
+    head.get_by_role("button").click()
+    opened.locator('.strips [data-s="1"] circle').nth(2).hover()
+    assert opened.locator("#tip").inner_text() == tip
+
+
+def test_a_thin_curve_can_be_pointed_at(opened: Page):
+    line = opened.locator('#curves [data-s="2"] path.hit').first
+    line.scroll_into_view_if_needed()
+    box = line.bounding_box()
+    assert box is not None
+    opened.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + 4)
+    assert "reached at" in opened.locator("#tip").inner_text()
+
+
+def test_intervals_over_workloads_take_the_place_of_those_over_studies(opened: Page):
+    board = opened.locator("#leaderboard table").first
+    assert board.locator("th.of-studies").first.is_visible()
+    assert not board.locator("th.of-workloads").first.is_visible()
+    opened.get_by_label("studies and workloads").check()
+    assert not board.locator("th.of-studies").first.is_visible()
+    assert board.locator("td.of-workloads").first.is_visible()
 
 
 def test_pointing_at_the_profiles_moves_tau(opened: Page):
@@ -131,6 +169,9 @@ def test_pointing_at_the_profiles_moves_tau(opened: Page):
 
 
 def test_a_phone_scrolls_down_and_not_sideways(opened: Page):
+    opened.evaluate(
+        "document.querySelectorAll('details').forEach((d) => d.open = true)"
+    )
     opened.set_viewport_size({"width": 360, "height": 800})
     assert opened.evaluate("document.documentElement.scrollWidth") == 360
 
@@ -167,5 +208,6 @@ def test_without_javascript_everything_is_there_to_read(browser: Browser, file: 
     assert page.locator("svg.profile path").count() == 3
     assert page.locator(".strips circle title").first.text_content()
     assert not page.locator("#tau").is_visible()
+    assert page.locator("button:enabled").count() == 0
     assert page.locator("#curves svg").first.is_visible()
     context.close()

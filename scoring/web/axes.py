@@ -1,5 +1,6 @@
 """Axes and scales of the SVG charts."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,10 +23,10 @@ class Frame:
     x_high: float
     y_low: float
     y_high: float
-    left: int = 52
-    right: int = 12
+    left: int = 54
+    right: int = 18
     top: int = 10
-    bottom: int = 34
+    bottom: int = 38
 
     def x(self, value: float) -> float:
         """Pixels from the left."""
@@ -61,17 +62,27 @@ def short(value: float) -> str:
     return f"{value:.6g}"
 
 
-def axes(frame: Frame, x_label: str, y_label: str = "") -> Markup:
-    """Grid lines with numbers, and what they are."""
+def axes(
+    frame: Frame, x_label: str, y_label: str | None = None, whole: bool = False
+) -> Markup:
+    """Grid lines with numbers, and what they are.
+
+    Args:
+      y_label: no lines and numbers for y without, and with "" no label.
+      whole: x counts something.
+    """
     bottom = frame.height - frame.bottom
     right = frame.width - frame.right
     parts: list[Markup] = []
     for value in ticks(frame.x_low, frame.x_high):
+        if whole and value % 1:
+            continue
         x = f"{frame.x(value):.1f}"
         parts.append(el("line", x1=x, x2=x, y1=frame.top, y2=bottom, class_="grid"))
-        label = el("text", short(value), x=x, y=bottom + 14, text_anchor="middle")
+        label = el("text", short(value), x=x, y=bottom + 16, text_anchor="middle")
         parts.append(label)
-    for value in ticks(frame.y_low, frame.y_high, 4) if y_label else ():
+    y_ticks = [] if y_label is None else ticks(frame.y_low, frame.y_high, 4)
+    for value in y_ticks:
         y = f"{frame.y(value):.1f}"
         parts.append(el("line", x1=frame.left, x2=right, y1=y, y2=y, class_="grid"))
         place = {"x": frame.left - 6, "y": y, "text_anchor": "end", "dy": "0.35em"}
@@ -81,32 +92,52 @@ def axes(frame: Frame, x_label: str, y_label: str = "") -> Markup:
         el("text", x_label, x=middle, y=frame.height - 4, text_anchor="middle")
     )
     if y_label:
-        turned = f"translate(11 {(frame.top + bottom) / 2:.0f}) rotate(-90)"
+        turned = f"translate(12 {(frame.top + bottom) / 2:.0f}) rotate(-90)"
         parts.append(el("text", y_label, transform=turned, text_anchor="middle"))
     return join(parts)
 
 
 def chart(frame: Frame, label: str, *children: Markup, class_: str = "") -> Markup:
     """An SVG in a container that scrolls by itself on a narrow screen."""
+    least = min(frame.width, max(320, 0.62 * frame.width))
     svg = el(
         "svg",
         *children,
         viewBox=f"0 0 {frame.width} {frame.height}",
         role="img",
         aria_label=label,
-        style=f"min-width:{0.75 * frame.width:.0f}px",
+        # Not wider than drawn: text has the same size in all charts.
+        style=f"min-width:{least:.0f}px;max-width:{frame.width}px",
         class_=class_ or None,
     )
     return el("div", svg, class_="scroll")
 
 
+# Units of `traced` lines in a pixel: whole numbers are short.
+FINE = 2
+
+
 def clipped(frame: Frame, *children: Markup) -> Markup:
-    """What is drawn of children that may reach beyond the plotting area."""
+    """What is drawn of `traced` lines that may reach beyond the plotting area."""
     width = frame.width - frame.left - frame.right
     height = frame.height - frame.top - frame.bottom
     box = {"x": frame.left, "y": frame.top, "width": width, "height": height}
-    view = f"{frame.left} {frame.top} {width} {height}"
+    view = " ".join(str(FINE * v) for v in (frame.left, frame.top, width, height))
     return el("svg", *children, viewBox=view, **box)
+
+
+def traced(frame: Frame, xs: Sequence[float], ys: Sequence[float]) -> str:
+    """The path of a line inside `clipped`: from each point to the next."""
+    points = [
+        (round(FINE * frame.x(x)), round(FINE * frame.y(y)))
+        for x, y in zip(xs, ys, strict=True)
+    ]
+    moves = [
+        f"{x - last_x}{'' if y < last_y else ' '}{y - last_y}"
+        for (last_x, last_y), (x, y) in itertools.pairwise(points)
+    ]
+    start = "M{},{}".format(*points[0])
+    return f"{start}l{' '.join(moves)}" if moves else start
 
 
 def polyline(frame: Frame, xs: Sequence[float], ys: Sequence[float]) -> str:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from scoring.web.axes import Frame, axes, chart, polyline
-from scoring.web.look import MOST_SHOWN, marker, style
-from scoring.web.markup import Markup, el, join
+from scoring.web.look import MOST_SHOWN, line, series, shape
+from scoring.web.markup import Markup
 
 
 def line_chart(
@@ -21,22 +21,16 @@ def line_chart(
     """
     lines = lines[:MOST_SHOWN]
     every = [x for _, xs, _ in lines for x in xs]
-    frame = Frame(460, 280, min(every), max(every), 0.0, 1.0)
-    drawn: list[Markup] = []
+    frame = Frame(500, 300, min(every), max(every), 0.0, 1.0)
+    whole = max(every) > 1.0
+    drawn = []
     for place, (name, xs, ys) in enumerate(lines):
-        look = dict(style(place))
-        drawn.append(
-            el(
-                "polyline",
-                el("title", name),
-                points=polyline(frame, xs, ys),
-                class_=f"line {look.pop('class_')}",
-                **look,
-            )
-        )
-        if dots:
-            drawn += [
-                marker(place, frame.x(x), frame.y(y), f"{name}: {y:.4f} at {x:g}", 3.0)
-                for x, y in zip(xs, ys, strict=True)
-            ]
-    return chart(frame, label, axes(frame, x_label, y_label), join(drawn))
+        title = f"{ys[-1]:.4f} in the end"
+        path = line("polyline", place, title, points=polyline(frame, xs, ys))
+        points = [
+            shape(place, frame.x(x), frame.y(y), f"{y:.4f} at {x:g}", 3.5)
+            for x, y in zip(xs, ys, strict=True)
+        ]
+        drawn.append(series(place, name, path, *(points if dots else ())))
+    ground = axes(frame, x_label, y_label, whole=whole)
+    return chart(frame, label, ground, *drawn)

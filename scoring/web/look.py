@@ -12,28 +12,56 @@ MOST_SHOWN = 20
 _DASHES = (None, "6 3", "2 2")
 
 
-def style(place: int) -> dict[str, str | int | None]:
-    """Attributes of a line of the submission at a place of the leaderboard, from 0."""
-    return {
-        "class_": f"c{place % COLOURS}",
-        "data_s": place,
-        "stroke_dasharray": _DASHES[place // COLOURS % len(_DASHES)],
-    }
+def dashes(place: int) -> str | None:
+    """The dash pattern of the submission at a place of the leaderboard, from 0."""
+    return _DASHES[place // COLOURS % len(_DASHES)]
 
 
-def marker(place: int, x: float, y: float, title: str, size: float = 4.0) -> Markup:
-    """A dot, square or triangle with a text that shows on hovering."""
-    shape = place // COLOURS % 3
-    look = {"class_": f"c{place % COLOURS} dot", "data_s": place}
+def series(
+    place: int, name: str, *children: Markup, class_: str = "", **attributes: str | None
+) -> Markup:
+    """What belongs to one submission in a chart: page.js hides and names it."""
+    return el(
+        "g",
+        *children,
+        class_=f"c{place % COLOURS} {class_}".rstrip(),
+        data_s=place,
+        data_name=name,
+        **attributes,
+    )
+
+
+def line(kind: str, place: int, title: str, **where: str) -> Markup:
+    """A path or polyline of a submission, with a text that shows on hovering."""
     text = el("title", title)
-    if shape == 0:
-        return el("circle", text, cx=f"{x:.1f}", cy=f"{y:.1f}", r=size, **look)
+    return el(kind, text, class_="line", stroke_dasharray=dashes(place), **where)
+
+
+def shape(
+    place: int,
+    x: float,
+    y: float,
+    title: str | None = None,
+    size: float = 4.0,
+    **attributes: int | None,
+) -> Markup:
+    """A dot, square or triangle with a text that shows on hovering."""
+    kind = place // COLOURS % 3
+    text = None if title is None else el("title", title)
+    if kind == 0:
+        where = {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": f"{size:g}"}
+        return el("circle", text, **where, **attributes)
     half = size * 0.9
     corners = [(-half, half), (half, half), (half, -half), (-half, -half)]
-    if shape == 2:
+    if kind == 2:
         corners = [(-size, half), (size, half), (0, -size)]
     points = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in corners)
-    return el("polygon", text, points=points, **look)
+    return el("polygon", text, points=points, **attributes)
+
+
+def marker(place: int, x: float, y: float) -> Markup:
+    """The shape of a submission in its colour, outside of charts."""
+    return el("g", shape(place, x, y), class_=f"c{place % COLOURS} dots")
 
 
 def legend(names: list[str]) -> Markup:
@@ -46,6 +74,7 @@ def legend(names: list[str]) -> Markup:
                 swatch(place),
                 name,
                 type="button",
+                disabled=True,  # page.js enables it
                 data_hide=place,
                 aria_pressed="true",
             ),
@@ -55,9 +84,11 @@ def legend(names: list[str]) -> Markup:
     return el("ul", *items, class_="legend", aria_label="Submissions shown in charts")
 
 
-def swatch(place: int) -> Markup:
-    """A short line with the marker, as in the charts."""
-    line = el("line", x1=0, x2=26, y1=6, y2=6, stroke_width=2, **style(place))
-    dot = marker(place, 13, 6, "")
+def swatch(place: int) -> Markup | None:
+    """A short line with the marker, as in the charts; None for those not in them."""
+    if place >= MOST_SHOWN:
+        return None
+    pattern = {"class_": f"c{place % COLOURS}", "stroke_dasharray": dashes(place)}
+    line = el("line", x1=0, x2=26, y1=6, y2=6, stroke_width=2, **pattern)
     look = {"width": 26, "height": 12, "viewBox": "0 0 26 12", "aria_hidden": "true"}
-    return el("svg", line, dot, class_="swatch", **look)
+    return el("svg", line, marker(place, 13, 6), class_="swatch", **look)

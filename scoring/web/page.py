@@ -7,24 +7,58 @@ from importlib import resources
 from scoring.document import made_with
 from scoring.remarks import notes, warnings
 from scoring.score_report import ScoreReport
-from scoring.web import details, ranking
+from scoring.web import details, medians, ranking
+from scoring.web.clock import clock
 from scoring.web.curve_chart import curve_charts
 from scoring.web.look import MOST_SHOWN, legend
-from scoring.web.markup import Markup, el, join, section
+from scoring.web.markup import Markup, el, folded, join, section
 from scoring.web.profile_chart import profile_chart
 from scoring.web.time_chart import time_charts
 
+# Anchor, title, and how to read it.
 _PARTS = {
-    "profiles": "Performance profiles",
-    "times": "Time to target",
-    "curves": "Training curves",
-    "speed": "Independent of the field",
-    "tuning": "Tuning",
-    "clock": "Where the seconds went",
-    "sensitivity": "What the scores hang on",
-    "health": "Health of the logs",
-    "rules": "Rules and versions",
+    "profiles": (
+        "Performance profiles",
+        "On how large a share of the workloads a submission is within τ times the best "
+        "time there. The score is the mean height of a line.",
+    ),
+    "times": (
+        "Time to target",
+        "A dot for every study, its fastest trial; the upright line is their median, "
+        "which counts; the dashed line is the budget. Crosses are studies that missed "
+        "the target.",
+    ),
+    "curves": (
+        "Training curves",
+        "For every study its fastest trial up to its end, or the one that came "
+        "nearest. The dashed line is the target, a dot where it was reached. The first "
+        "evaluations may lie beyond the edge.",
+    ),
+    "speed": (
+        "Independent of the field",
+        "A score depends on who else is ranked. What follows does not: speed-ups over "
+        "a reference, and the share of targets (the rules' and easier ones) reached "
+        "within a share of the budget.",
+    ),
+    "tuning": (
+        "Tuning",
+        "What a smaller tuning budget would have given, and which trials won.",
+    ),
+    "clock": (
+        "Where the seconds went",
+        "Studies should run on equal machines: then seconds per step agree.",
+    ),
+    "sensitivity": (
+        "What the scores hang on",
+        "The same logs, scored by rules a little different.",
+    ),
+    "health": ("Health of the logs", None),
+    "rules": ("Rules and versions", None),
 }
+
+
+# Longer warnings are folded.
+_LONG_WARNING = 400
 
 
 def render_page(report: ScoreReport) -> str:
@@ -57,7 +91,7 @@ def _policy(script: str) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-        f"script-src 'sha256-{digest}'"
+        f"base-uri 'none'; form-action 'none'; script-src 'sha256-{digest}'"
     )
 
 
@@ -68,16 +102,22 @@ def _skip() -> Markup:
 def _top(report: ScoreReport) -> Markup:
     rules = report.board.rules
     what = (
-        f"{report.source}, rules {rules.name}: {len(report.board.submissions)} "
-        f"submissions, {len(rules.names)} workloads, {rules.studies} studies."
+        f"{report.source}, rules {rules.name}: "
+        f"{_many(len(report.board.submissions), 'submission', 'submissions')}, "
+        f"{_many(len(rules.names), 'workload', 'workloads')}, "
+        f"{_many(rules.studies, 'study', 'studies')}."
     )
-    links = [el("a", name, href=f"#{anchor}") for anchor, name in _PARTS.items()]
+    links = [el("a", title, href=f"#{a}") for a, (title, _) in _PARTS.items()]
     return el(
         "header",
         el("h1", "Leaderboard"),
         el("p", what, class_="lead"),
         el("nav", *links, aria_label="Parts of this page"),
     )
+
+
+def _many(count: int, one: str, more: str) -> str:
+    return f"{count} {one if count == 1 else more}"
 
 
 def _main(report: ScoreReport) -> Markup:
@@ -92,20 +132,11 @@ def _main(report: ScoreReport) -> Markup:
             class_="bar-of-names",
         ),
         _part("profiles", profile_chart(report.board)),
-        _part("times", time_charts(report), ranking.times(report)),
-        _part(
-            "curves",
-            el(
-                "p",
-                "For every study its fastest trial, or the one that came nearest; the "
-                "dashed line is the target. The first evaluations may lie beyond the "
-                "edge.",
-            ),
-            curve_charts(report),
-        ),
-        _part("speed", ranking.speedups(report), details.runlength(report)),
+        _part("times", time_charts(report), medians.times(report)),
+        _part("curves", curve_charts(report)),
+        _part("speed", medians.speedups(report), details.runlength(report)),
         _part("tuning", details.tuning(report)),
-        _part("clock", details.clock(report)),
+        _part("clock", clock(report)),
         _part("sensitivity", details.sensitivity(report)),
         _part("health", details.health(report)),
         _part("rules", details.rules(report, made_with()), _notes(report)),
@@ -113,11 +144,13 @@ def _main(report: ScoreReport) -> Markup:
 
 
 def _part(anchor: str, *children: Markup | None) -> Markup:
-    return section(anchor, _PARTS[anchor], *children)
+    title, text = _PARTS[anchor]
+    said = None if text is None else el("p", text)
+    return section(anchor, title, said, *children)
 
 
 def _leaderboard(report: ScoreReport) -> Markup:
-    found = [el("p", text, class_="warning") for text in warnings(report)]
+    found = [_warning(text) for text in warnings(report)]
     said = (
         "A score is the mean share of workloads on which a submission needs at most τ "
         "times the best time, over τ from 1 to "
@@ -125,9 +158,10 @@ def _leaderboard(report: ScoreReport) -> Markup:
     )
     return el(
         "section",
+        el("p", ranking.headline(report), class_="headline"),
         el("p", said),
-        el("p", _separation(report), class_="lead"),
         *found,
+        ranking.choice(report),
         ranking.leaderboard(report),
         ranking.pairs(report),
         id="leaderboard",
@@ -135,15 +169,12 @@ def _leaderboard(report: ScoreReport) -> Markup:
     )
 
 
-def _separation(report: ScoreReport) -> str:
-    if len(report.board.submissions) < 2:
-        return ""
-    if not report.over_studies:
-        return "One study: nothing can be said about luck."
-    if not report.not_separated:
-        return "The studies tell every place from the next one (95 %)."
-    groups = "; ".join(", ".join(group) for group in report.not_separated)
-    return f"Not told apart by the studies (95 %): {groups}."
+def _warning(text: str) -> Markup:
+    if len(text) <= _LONG_WARNING:
+        return el("p", text, class_="warning")
+    # It names hundreds of submissions: the ranking should not be pages below.
+    start = text[:_LONG_WARNING].rpartition(" ")[0]
+    return el("div", el("p", f"{start} …"), folded("All of it", text), class_="warning")
 
 
 def _only_the_best(report: ScoreReport) -> Markup | None:

@@ -7,8 +7,8 @@ import numpy as np
 
 from scoring.scoreboard import Scoreboard
 from scoring.web.axes import Frame, axes, chart, stairs
-from scoring.web.look import MOST_SHOWN, style
-from scoring.web.markup import Cell, Markup, el, join, table
+from scoring.web.look import MOST_SHOWN, line, series, swatch
+from scoring.web.markup import Cell, Markup, el, folded, join, table
 
 _TABLE_TAUS = 7
 
@@ -16,19 +16,8 @@ _TABLE_TAUS = 7
 def profile_chart(board: Scoreboard) -> Markup:
     """The chart, the slider that reads it, and the same numbers as a table."""
     names = board.submissions[:MOST_SHOWN]
-    tau_max = board.rules.tau_max
-    frame = Frame(760, 330, 1.0, tau_max, 0.0, 1.0)
-    lines = [
-        el(
-            "path",
-            el("title", name),
-            d=_steps(frame, board, name),
-            class_=f"line {look.pop('class_')}",
-            **look,
-        )
-        for place, name in enumerate(names)
-        for look in (dict(style(place)),)
-    ]
+    frame = Frame(740, 380, 1.0, board.rules.tau_max, 0.0, 1.0)
+    lines = [_line(frame, board, place, name) for place, name in enumerate(names)]
     cursor = el("line", id="tau-line", y1=frame.top, y2=frame.height - frame.bottom)
     label = (
         f"Performance profiles of {len(names)} submissions; the table has the numbers"
@@ -36,12 +25,20 @@ def profile_chart(board: Scoreboard) -> Markup:
     drawn = chart(
         frame,
         label,
-        axes(frame, "τ: within so many times the best", "share of workloads ρ(τ)"),
+        axes(frame, "τ: within so many times the best time", "share of workloads ρ(τ)"),
         *lines,
         cursor,
         class_="profile",
     )
-    return join([drawn, _slider(board, names), _numbers(board)])
+    both = el("div", drawn, _slider(board, names, frame), class_="beside")
+    return join([both, _numbers(board)])
+
+
+def _line(frame: Frame, board: Scoreboard, place: int, name: str) -> Markup:
+    reached = int(np.isfinite(board.ratios.values[board.ratios.rows.index(name)]).sum())
+    title = f"{reached} of {len(board.ratios.columns)} workloads reached"
+    path = line("path", place, title, d=_steps(frame, board, name))
+    return series(place, name, path)
 
 
 def _steps(frame: Frame, board: Scoreboard, name: str) -> str:
@@ -53,17 +50,17 @@ def _steps(frame: Frame, board: Scoreboard, name: str) -> str:
     return stairs(frame, ratios.tolist(), heights.tolist())
 
 
-def _slider(board: Scoreboard, names: Sequence[str]) -> Markup:
+def _slider(board: Scoreboard, names: Sequence[str], frame: Frame) -> Markup:
     """τ by hand: page.js reads the ratios from data-ratios and writes ρ beside it."""
     outputs = []
     for place, name in enumerate(names):
-        row = board.ratios.rows.index(name)
-        ratios = board.ratios.values[row]
+        ratios = board.ratios.values[board.ratios.rows.index(name)]
         listed = " ".join(f"{ratio:.6g}" for ratio in ratios if np.isfinite(ratio))
         outputs.append(
             el(
                 "li",
-                el("span", name, class_=f"c{place % 8} name"),
+                swatch(place),
+                el("span", name, class_="name"),
                 el("output", "", data_ratios=listed),
                 data_s=place,
             )
@@ -76,17 +73,14 @@ def _slider(board: Scoreboard, names: Sequence[str]) -> Markup:
         max=board.rules.tau_max,
         step=0.01,
         value=min(2.0, board.rules.tau_max),
+        data_left=frame.left,
+        data_right=frame.width - frame.right,
     )
     value = el("output", "", id="tau-value", for_="tau")
-    label = el("label", "τ = ", value, for_="tau")
+    label = el("label", "ρ at τ = ", value, for_="tau")
     count = len(board.ratios.columns)
-    return el(
-        "div",
-        label,
-        slider,
-        el("ul", *outputs, class_="rho", data_workloads=count),
-        class_="js-only tau",
-    )
+    rho = el("ul", *outputs, class_="rho", data_workloads=count)
+    return el("div", label, slider, rho, class_="js-only tau")
 
 
 def _numbers(board: Scoreboard) -> Markup:
@@ -98,4 +92,4 @@ def _numbers(board: Scoreboard) -> Markup:
         rows.append([name, *(Cell(f"{value:.2f}", value) for value in values)])
     header = ["submission", *(f"τ = {tau:g}" for tau in taus)]
     numbers = table("ρ(τ), the share of workloads", header, rows, sortable=True)
-    return el("details", el("summary", "The numbers"), numbers)
+    return folded("The numbers", numbers)
