@@ -113,7 +113,7 @@ class Squares:
 class Runner:
     """One submission on one model, a step at a time."""
 
-    def __init__(self, name: str, workload: Squares):
+    def __init__(self, name: str, workload: Any):
         folder = bundled_submissions()[name]
         space = search_space_beside(folder)
         points = [None] if space is None else study_points(read_search_space(space), 1)
@@ -164,11 +164,8 @@ def compare(name: str, workload: Squares) -> None:
         1_000 * statistics.median(side) for side in zip(*pairs, strict=True)
     )
     ratio = statistics.median(a / b for a, b in pairs)
-    expected = EXPECTED.get(name, "")
-    print(
-        f"{name:<20} {ours:9.1f} {theirs:9.1f} {ratio:7.2f} {own.bytes:9.2f}  {expected}",
-        flush=True,
-    )
+    numbers = f"{ours:9.1f} {theirs:9.1f} {ratio:7.2f} {own.bytes:9.2f}"
+    print(f"{name:<20} {numbers}  {EXPECTED.get(name, '')}", flush=True)
 
 
 def main() -> None:

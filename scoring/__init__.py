@@ -16,7 +16,7 @@ Pure functions over frozen records, and never JAX. Data goes one way:
 - how sure: `statistics`, `sensitivity`; without the field: `speedup`, `steps`, `pace`,
   `tuning_curve`, `winners`; two alone: `compare`
 - all together: `score_report`
-- out: `document` (scores.json), `leaderboard`, `markdown`, `report`, `page`, `export`,
+- out: `document` (scores.json), `leaderboard`, `markdown`, `report`, `web`, `export`,
   `cli` (the command `algoperf score`)
 """
 

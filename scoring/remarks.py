@@ -1,9 +1,13 @@
 """What a reader of the scores has to know, in sentences."""
 
+from collections.abc import Sequence
+
 from scoring.fit import better_rules
 from scoring.pace import SPREAD_WARNING, Pace
 from scoring.score_report import ScoreReport
 from scoring.scoreboard import Scoreboard
+
+_MOST_NAMES = 12
 
 
 def warnings(report: ScoreReport) -> list[str]:
@@ -61,7 +65,7 @@ def _about_intervals(report: ScoreReport) -> list[str]:
     if studies < 10:
         found[0] += "; with so few studies they are coarse and rather too narrow"
     if report.not_separated:
-        groups = "; ".join(", ".join(group) for group in report.not_separated)
+        groups = "; ".join(_listed(group) for group in report.not_separated)
         found.append(f"not separated at 95 %: {groups}")
     return found
 
@@ -78,6 +82,12 @@ def _about_speedups(report: ScoreReport) -> list[str]:
         "speed-ups take the budget for the time where a target was not reached: "
         + "; ".join(f"{own.submission} ({', '.join(own.missing)})" for own in missed)
     ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names with commas, the first ones of very many."""
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
 
 
 def _studies(count: int) -> str:
@@ -99,7 +109,7 @@ def _studies_found(board: Scoreboard) -> dict[int, list[str]]:
 def _study_warnings(board: Scoreboard) -> list[str]:
     planned = board.rules.studies
     return [
-        f"{count} of {planned} planned studies found: {', '.join(names)}; a missing "
+        f"{count} of {planned} planned studies found: {_listed(names)}; a missing "
         "study counts as infinite"
         # With half of the studies missing, the median is infinite everywhere.
         + (

@@ -1,5 +1,6 @@
 """Everything there is to say about a folder of logs: `scoring.score`."""
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ class ScoreReport:
         """The score of every submission, best first."""
         return {entry.submission: entry.score for entry in self.board.entries}
 
-    @property
+    @functools.cached_property
     def sensitivity(self) -> tuple[Summary, ...]:
         """The variations, summed up by kind."""
         return summaries(self.variations)
