@@ -184,7 +184,7 @@ def test_of_many_submissions_charts_show_the_best(tmp_path: Path):
 
 
 def test_a_warning_that_names_everybody_is_folded(tmp_path: Path):
-    names = [f"submission_{place:03}" for place in range(40)]
+    names = [f"a_name_that_says_everything_about_{'it' * 9}_{n:03}" for n in range(14)]
     text = page_of(write_tree(tmp_path, names, studies=2), resamples=50)
     start = text.index("2 of 3 planned studies found")
     assert "<summary>All of it</summary>2 of 3 planned" in text[start:]
