@@ -34,10 +34,11 @@ def jax_param_types(
 ) -> ParameterTypeTree:
     """The type of every parameter by AlgoPerf's substring rules, in the same tree.
 
+    The rules look at the leaf's name and at the path of modules above it.
     AlgoPerf returns lower-case keys instead, which fit no params tree.
     """
     return {
-        name: jax_param_types(value, name.lower())
+        name: jax_param_types(value, f"{parent_name}/{name.lower()}")
         if isinstance(value, Mapping)
         else _type_of(name.lower(), parent_name)
         for name, value in param_shapes.items()

@@ -45,7 +45,9 @@ def test_a_search_space_is_what_is_in_its_file(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    "path", sorted(SUBMISSIONS.rglob("*.json")), ids=lambda path: path.parent.name
+    "path",
+    sorted(SUBMISSIONS.rglob("tuning_search_space.json")),
+    ids=lambda path: path.parent.name,
 )
 def test_the_search_spaces_of_bundled_submissions_are_right(path):
     points = study_points(read_search_space(path), trials=5)
