@@ -29,9 +29,11 @@ def ended(tmp_path_factory):
 
     @functools.cache
     def run(devices: int) -> dict[str, dict[str, Any]]:
+        variables = environment(devices)
+        variables["XLA_FLAGS"] += " --xla_backend_optimization_level=0"  # compiles fast
         process = subprocess.run(
             [sys.executable, str(RUNNER), str(tmp_path_factory.mktemp("contract"))],
-            env=environment(devices),
+            env=variables,
             capture_output=True,
             text=True,
             timeout=240,
