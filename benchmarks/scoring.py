@@ -44,9 +44,9 @@ def write_trial(folder: Path, rule: WorkloadRule, draws: random.Random) -> None:
     folder.mkdir(parents=True)
     columns = ["accumulated_eval_time", "accumulated_logging_time"]
     columns += ["accumulated_submission_time", "global_step", "preemption_count"]
-    columns += ["score", "total_duration", f"train/{rule.metric}", "train/loss"]
+    columns += ["score", "total_duration", f"train/{rule.metric}", "train/other"]
     columns += [rule.column, "validation/num_examples", f"test/{rule.metric}"]
-    columns += ["test/loss", "test/num_examples"]
+    columns += ["test/other", "test/num_examples"]
     speed = draws.uniform(0.5, 2.0)
     lines = [",".join(columns)]
     for row in range(1, ROWS + 1):

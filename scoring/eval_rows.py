@@ -102,8 +102,6 @@ def _ordinary(reader: _Reader, content: bytes) -> EvalFile | None:
     names = [name.strip() for name in header.decode("utf-8-sig", "replace").split(",")]
     columns = _columns(names, reader.metric_column)
     lines = [line.split(b",") for line in body.split(b"\n")[:-1]]
-    if len({*names}) < len(names):
-        return None  # a column twice: noted by the careful way
     if columns is None or len(lines) < 2 or {*map(len, lines)} != {columns.width}:
         return None
     if b",," in body or not all(line[0] and line[-1] for line in lines):
@@ -126,6 +124,7 @@ def _ordinary(reader: _Reader, content: bytes) -> EvalFile | None:
     numbers = [*times, *values, *known_steps, *seconds.values()]
     if not np.isfinite(numbers).all() or (known_steps % 1).any():
         return None  # a number too large for a float, or a step that is not whole
+    _note_doubles(reader, names)
     rows = EvalRows(np.arange(len(lines), dtype=np.int32), times, steps, values)
     return EvalFile(rows, seconds={"submission": float(times[-1]), **seconds})
 
@@ -170,8 +169,14 @@ def _take_header(reader: _Reader, cells: list[str]) -> None:
             "row ignored" if reader.rows else "counted as not reached",
             f"columns: {', '.join(cells)}",
         )
-    for name in dict.fromkeys(cells):
-        if cells.count(name) > 1:
+    _note_doubles(reader, cells)
+
+
+def _note_doubles(reader: _Reader, names: list[str]) -> None:
+    if len({*names}) == len(names):
+        return
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1:
             reader.note("column twice: the first one is read", "nothing", name)
 
 

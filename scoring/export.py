@@ -2,7 +2,9 @@
 
 import csv
 import io
+import json
 from pathlib import Path
+from typing import Any
 
 from algoperf import records
 from algoperf.facts import UserError
@@ -29,7 +31,7 @@ def write_scores(report: ScoreReport, folder: Path, page: bool = True) -> list[P
     """
     document = as_document(report)
     files = {
-        SCORES_FILE: records.json_text(document),
+        SCORES_FILE: json_lines(document),
         CSV_FILE: leaderboard_csv(report),
         MARKDOWN_FILE: leaderboard_markdown(report),
     }
@@ -45,6 +47,18 @@ def write_scores(report: ScoreReport, folder: Path, page: bool = True) -> list[P
             "--output_dir names a folder that can be written."
         ) from None
     return [folder / name for name in files]
+
+
+def json_lines(document: dict[str, Any]) -> str:
+    """Strict JSON with a line for every key at the top.
+
+    Indented all the way, large documents would take three times as long to write.
+    """
+    lines = [
+        f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}"
+        for key, value in records.finite(document).items()
+    ]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def leaderboard_csv(report: ScoreReport) -> str:

@@ -1,9 +1,11 @@
 """Folders to trials: one pass over `<submission>/study_S/<workload>_jax/trial_N`."""
 
+import gc
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
@@ -94,14 +96,15 @@ def load_logs(
     """
     state = _Pass(Folders(root), {rule.name: rule for rule in rules.needed})
     rulesets: dict[str, Ruleset] = {}
-    for path in find_submissions(state.folders, submissions):
-        first = len(state.trials)
-        for study, folder in state.folders.numbered(path, STUDY):
-            state.studies.add(study)
-            _read_study(state, path.name, study, folder)
-        own = state.trials[first:]
-        rulesets[path.name] = _ruleset(state, path, own, default_ruleset)
-        state.trials[first:] = _one_framework(state, path, own)
+    with _no_garbage_collection():
+        for path in find_submissions(state.folders, submissions):
+            first = len(state.trials)
+            for study, folder in state.folders.numbered(path, STUDY):
+                state.studies.add(study)
+                _read_study(state, path.name, study, folder)
+            own = state.trials[first:]
+            rulesets[path.name] = _ruleset(state, path, own, default_ruleset)
+            state.trials[first:] = _one_framework(state, path, own)
     return Logs(
         tuple(state.trials),
         rulesets,
@@ -109,6 +112,19 @@ def load_logs(
         tuple(state.folders.notes),
         frozenset(state.studies),
     )
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Reading makes many small objects and no cycles: to look for those takes as long
+    as to read."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def only_ruleset(logs: Logs, ruleset: Ruleset) -> Logs:
