@@ -13,7 +13,6 @@ from scoring.folders import SCORES_FILE
 from scoring.leaderboard import leaderboard_rows
 from scoring.markdown import leaderboard_markdown
 from scoring.score_report import ScoreReport
-from scoring.web.page import render_page
 
 CSV_FILE = "leaderboard.csv"
 MARKDOWN_FILE = "leaderboard.md"
@@ -36,6 +35,9 @@ def write_scores(report: ScoreReport, folder: Path, page: bool = True) -> list[P
         MARKDOWN_FILE: leaderboard_markdown(report),
     }
     if page:
+        # Here, and not above: without a page it need not be loaded.
+        from scoring.web.page import render_page
+
         files[PAGE_FILE] = render_page(report)
     try:
         folder.mkdir(parents=True, exist_ok=True)
