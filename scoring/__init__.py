@@ -9,7 +9,7 @@
 
 Pure functions over frozen records, and never JAX. Data goes one way:
 
-- logs: `archive`, `unpack`, `folders`, `eval_rows`, `rows`, `load`; odd things: `health`
+- logs: `archive`, `unpack`, `folders`, `eval_rows`, `rows`, `load`, `health`
 - rules: `rules`, `rules_file`, `fit`
 - seconds: `reach` (one trial), `runtimes` (studies, workloads), `cube` (as arrays)
 - scores: `profiles`, `scoreboard`
