@@ -18,7 +18,10 @@ def get_batch_size(workload_name):
     raise ValueError(f"Unsupported workload name: {workload_name}.")
 
 def init_optimizer_state(workload, params, model_state, hyperparameters, rng):
-    return jax.tree.map(jnp.zeros_like, params), None
+    # From the shapes, as published files do: on no device in particular.
+    return jax.tree.map(
+        lambda leaf: jnp.zeros(leaf.shape_tuple), workload.param_shapes
+    ), None
 
 def loss_of(workload, params, model_state, batch, rng, dropout_rate, smoothing):
     logits, new_state = workload.model_fn(

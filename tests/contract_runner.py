@@ -25,23 +25,23 @@ LIMITS = Limits(max_runtime_s=600.0, max_steps=STEPS, eval_every_steps=2)
 
 
 class Watch(Quiet):
-    """Keeps the evaluations, what is compiled after step 2, and may ask to stop."""
+    """Keeps the evaluations and what the first one found compiled; may ask to stop."""
 
     def __init__(self, names: list[str], stop_at: int | None = None):
         super().__init__()
         self.names, self.stop_at = names, stop_at
         self.stop = StopRequest()
-        self.compiled_by_step_2 = 0
+        self.compiled_by_step_1 = 0
         self.evaluations: list[Any] = []
 
     def stepped(self, progress, submission_s):
-        if progress.step == 2:
-            self.compiled_by_step_2 = len(self.names)
         if progress.step == self.stop_at:
             self.stop.signal_number = 15
 
     def evaluated(self, progress):
         self.evaluations = list(progress.eval_results)
+        if progress.step == 1:
+            self.compiled_by_step_1 = len(self.names)
 
 
 def metrics(evaluations: list[Any]) -> dict[str, float]:
@@ -67,7 +67,7 @@ def trial_of(style: Style, folder: Path, observer: Quiet, saves: bool) -> TrialR
 
 
 def uninterrupted(style: Style, folder: Path) -> dict[str, Any]:
-    """How the trial goes, and what it compiles after step 2."""
+    """How the trial goes, and what it compiles after the first evaluation."""
     with compiled_functions() as names:
         watch = Watch(names)
         record = trial_of(style, folder, watch, saves=False).run(watch.stop)
@@ -78,7 +78,7 @@ def uninterrupted(style: Style, folder: Path) -> dict[str, Any]:
         "metrics": metrics(watch.evaluations),
         "first_loss": watch.evaluations[0][1]["train/loss"] if watch.evaluations else 0,
         "evaluated_at": [step for step, _ in watch.evaluations],
-        "compiled_late": names[watch.compiled_by_step_2 :],
+        "compiled_late": names[watch.compiled_by_step_1 :],
     }
 
 
