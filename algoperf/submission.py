@@ -29,6 +29,7 @@ _PACKAGE = "algoperf_submission"
 _OURS = ("algoperf", "workloads", "scoring")
 
 REQUIRED = ("get_batch_size", "init_optimizer_state", "update_params")
+OPTIONAL = ("prepare_for_eval", "data_selection", "get_eval_batch_size")
 
 
 class Submission(NamedTuple):
@@ -89,6 +90,10 @@ def load_submission(path: Path) -> Submission:
             f"a submission defines {', '.join(REQUIRED)}, and may define "
             "prepare_for_eval and data_selection"
         )
+    for name in OPTIONAL:
+        if not callable(getattr(module, name, keep_everything)):
+            found = type(getattr(module, name)).__name__
+            raise UserError(f"`{name}` of {file} is a {found}; it has to be a function")
     return Submission(
         path=file,
         source_digest=_source_digest(file, helpers),

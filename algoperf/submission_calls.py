@@ -57,38 +57,47 @@ def check_not_donated(params: Any) -> None:
     leaves = jax.tree.leaves(params)
     if any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in leaves):
         raise ValueError(
-            "the params to evaluate were donated to a jitted function and are gone; "
-            "raise TrainingCompleteError before that call"
+            "the params to evaluate were donated to a jitted function and are gone: "
+            "return what it returned, and raise TrainingCompleteError before that call"
         )
 
 
-def check_params(params: Any, shapes: Any) -> None:
-    """Refuses params that are not the workload's: other names or other shapes."""
-    found, wanted = _shapes_by_path(params), _shapes_by_path(shapes)
+def check_params(params: Any, shapes: Any, function: str) -> None:
+    """Refuses params that are not the workload's: other names, shapes or types.
+
+    Args:
+      function: the one that returned them, for the message.
+    """
+    found, wanted = _kinds_by_path(params), _kinds_by_path(shapes)
     for path in sorted(found.keys() | wanted.keys()):
         if found.get(path) == wanted.get(path):
             continue
         if path not in found:
-            problem = f"did not return parameter {path} (shape {wanted[path]})"
+            problem = f"did not return parameter {path} ({wanted[path]})"
         elif path not in wanted:
             problem = f"returned a parameter {path}, which the workload does not have"
         else:
             problem = (
-                f"returned parameter {path} with shape {found[path]}; the workload's "
-                f"has shape {wanted[path]}"
+                f"returned parameter {path} with {found[path]}; the workload's has "
+                f"{wanted[path]}"
             )
         raise ValueError(
-            f"update_params or prepare_for_eval {problem}. A submission may not change "
-            "the model: return the params in the structure they came in."
+            f"{function} {problem}. A submission may not change the model: return the "
+            "params in the structure they came in."
         )
 
 
-def _shapes_by_path(tree: Any) -> dict[str, Any]:
+def _kinds_by_path(tree: Any) -> dict[str, str]:
     return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): (
-            leaf.shape_tuple
-            if isinstance(leaf, ShapeTuple)
-            else getattr(leaf, "shape", f"none: a {type(leaf).__name__}")
-        )
+        jax.tree_util.keystr(path, simple=True, separator="/"): _kind(leaf)
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
     }
+
+
+def _kind(leaf: Any) -> str:
+    """'shape (3, 4), float32': what a parameter has to keep."""
+    if isinstance(leaf, ShapeTuple):
+        return f"shape {leaf.shape_tuple}, float32"
+    if not hasattr(leaf, "shape"):
+        return f"no shape: a {type(leaf).__name__}"
+    return f"shape {leaf.shape}, {leaf.dtype}"

@@ -59,10 +59,10 @@ def try_steps(
         with _compiled() as names, _no_waiting():
             state = caller.step(state, queue, step, next(keys))
         recompiled += names if step >= _WARM else []
-    check_params(state.params, workload.param_shapes)
+    check_params(state.params, workload.param_shapes, "update_params")
     shared = _shared_memory(state._asdict())
     state = caller.prepare(state, steps, next(keys))
-    check_params(state.params, workload.param_shapes)
+    check_params(state.params, workload.param_shapes, "prepare_for_eval")
     params, model_state = replicate((state.params, state.model_state))
     finite = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params))
     return Behaviour(
@@ -173,7 +173,7 @@ def trace_step(
         return caller.step(state, itertools.repeat(batch), 0, key).params
 
     params = jax.eval_shape(step, jax.random.PRNGKey(0), batch)
-    check_params(params, workload.param_shapes)
+    check_params(params, workload.param_shapes, "update_params")
     return state_bytes / workload.num_params
 
 

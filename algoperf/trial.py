@@ -20,7 +20,7 @@ from algoperf.profiling import Profiler
 from algoperf.progress import Progress
 from algoperf.spec import TrainingCompleteError
 from algoperf.stop_request import StopRequest
-from algoperf.submission import Submission
+from algoperf.submission import Submission, keep_everything
 from algoperf.submission_calls import (
     check_not_donated,
     check_params,
@@ -116,6 +116,7 @@ class Trial:
             if not self.limits.evaluation_due(self.progress, spent_s):
                 continue
             self._prepare_for_eval()
+            check_not_donated(self.state.params)
             with self.clock.paused(wait_for=self.state):
                 self._evaluate()
                 with self.clock.logging():
@@ -168,7 +169,10 @@ class Trial:
             self.state = _state_of("prepare_for_eval", returned)
 
     def _evaluate(self) -> None:
-        check_params(self.state.params, self.workload.param_shapes)
+        # Between evaluations params are the submission's affair.
+        kept = self.submission.prepare_for_eval is keep_everything
+        function = "update_params" if kept else "update_params or prepare_for_eval"
+        check_params(self.state.params, self.workload.param_shapes, function)
         # A submission may return arrays on one device: bring them where batches are.
         params, model_state = replicate((self.state.params, self.state.model_state))
         optimizer_state = commit(self.state.optimizer_state)

@@ -6,6 +6,7 @@ import pytest
 from contract_workload import contract_workload
 from fakes import PLAIN_SUBMISSION, Quiet
 
+from algoperf.facts import UserError
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan
@@ -123,3 +124,34 @@ def test_what_data_selection_forgets_to_return_is_located_where_it_is_used(train
     assert record["outcome"] == "failed"
     assert "'NoneType' object has no attribute 'get'" in message
     assert message.endswith(f"(at submission.py:{LINES + 8})")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int32"])
+def test_params_of_another_type_are_refused(train, dtype):
+    line = f"params = jax.tree.map(lambda x: x.astype(jnp.{dtype}), params)"
+    # Without the model: what a submission does with its params is its own affair.
+    source = UPDATE.format(line).replace(
+        "    workload.model_fn(params, batch, state, 0, rng, True)\n", ""
+    )
+    record, message = train(source)
+    assert record["outcome"] == "failed"
+    assert "update_params returned parameter attention/" in message
+    assert f"{dtype}; the workload's has shape" in message
+
+
+def test_params_that_were_given_away_are_named(train):
+    line = "jax.jit(lambda x: x, donate_argnums=0)(params)"
+    source = UPDATE.format(line).replace(
+        "    workload.model_fn(params, batch, state, 0, rng, True)\n", ""
+    )
+    record, message = train(source)
+    assert record["outcome"] == "failed"
+    assert "were donated to a jitted function and are gone" in message
+
+
+@pytest.mark.parametrize(
+    "name", ["data_selection", "prepare_for_eval", "get_eval_batch_size"]
+)
+def test_an_optional_function_that_is_none_is_refused_at_once(train, name):
+    with pytest.raises(UserError, match=f"`{name}` of .* is a int; it has to be a fun"):
+        train(f"{name} = 3\n")

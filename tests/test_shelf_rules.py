@@ -127,7 +127,7 @@ def test_twenty_steps_are_those_of_the_formula(rule):
 
 
 def test_sam_takes_the_gradient_up_the_hill():
-    # f = sum(a p ** 2) / 2: the gradient is a p, and at p + rho g / |g| it is a times it.
+    # f = sum(a p ** 2) / 2, whose gradient is a p, here and up the hill.
     scale = jnp.array([1.0, 4.0])
     params = {"p": jnp.array([3.0, 1.0])}
 
