@@ -1,7 +1,7 @@
 """Names that JAX has removed since 0.4.10 and published submissions still use.
 
 Found by comparing the public names of JAX 0.4.10, 0.4.20, 0.4.30 and 0.5 to 0.9 with
-those of 0.10 and 0.12. What has a modern equal gets its old name back while a
+those of 0.10. What has a modern equal gets its old name back while a
 submission is loaded, and for the rest of the process, since submissions look names up
 when they run. Nothing that JAX still has is replaced, but for `jnp.clip`, which also
 takes its old arguments `a`, `a_min` and `a_max` again. What has no equal
