@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,10 @@ import jax.numpy as jnp
 from algoperf.data import PlacedBatches
 from algoperf.evaluate import evaluate
 from algoperf.jax_sharding_utils import commit, replicate
+from algoperf.optimizers import state_bytes
 from algoperf.submission import Submission, global_batch_size
-from algoperf.submission_calls import check_params, submission_code, three_values
+from algoperf.submission_calls import check_params, submission_code
+from algoperf.trial import TrainState, state_of
 from algoperf.workload import Workload
 
 STEPS = 10
@@ -53,7 +55,7 @@ def try_steps(
     queue = PlacedBatches(workload.data.batches("train", size, 0))
     state = caller.start(next(keys))
     state = state._replace(optimizer_state=commit(state.optimizer_state))
-    state_bytes = sum(leaf.nbytes for leaf in _arrays(state.optimizer_state))
+    size_bytes = state_bytes(state.optimizer_state)
     recompiled: list[str] = []
     for step in range(steps):
         with _compiled() as names, _no_waiting():
@@ -67,20 +69,12 @@ def try_steps(
     finite = all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params))
     return Behaviour(
         size,
-        state_bytes / workload.num_params,
+        size_bytes / workload.num_params,
         tuple(dict.fromkeys(recompiled)),
         shared,
         not finite,
         evaluate(workload, params, model_state, next(keys)),
     )
-
-
-class State(NamedTuple):
-    """What a step takes and returns."""
-
-    params: Any
-    model_state: Any
-    optimizer_state: Any
 
 
 @dataclass(frozen=True)
@@ -96,15 +90,17 @@ class _Caller:
             facts, devices = self.workload.facts, jax.device_count()
             return global_batch_size(self.submission, facts, devices)
 
-    def start(self, key: jax.Array) -> State:
+    def start(self, key: jax.Array) -> TrainState:
         params, model_state = self.workload.init_model_fn(key)
         with submission_code():
             state = self.submission.init_optimizer_state(
                 self.workload, params, model_state, self.hyperparameters, key
             )
-        return State(params, model_state, state)
+        return TrainState(params, model_state, state)
 
-    def step(self, state: State, queue: Iterator[Any], step: int, key: Any) -> State:
+    def step(
+        self, state: TrainState, queue: Iterator[Any], step: int, key: Any
+    ) -> TrainState:
         with submission_code():
             batch = self.submission.data_selection(
                 self.workload,
@@ -119,15 +115,15 @@ class _Caller:
             returned = self.submission.update_params(
                 batch=batch, train_state={}, **self._arguments(state, step, key)
             )
-            return _state("update_params", returned)
+            return state_of("update_params", returned)
 
-    def prepare(self, state: State, step: int, key: Any) -> State:
+    def prepare(self, state: TrainState, step: int, key: Any) -> TrainState:
         with submission_code():
             arguments = self._arguments(state, step, key)
             returned = self.submission.prepare_for_eval(**arguments)
-            return _state("prepare_for_eval", returned)
+            return state_of("prepare_for_eval", returned)
 
-    def _arguments(self, state: State, step: int, key: Any) -> dict[str, Any]:
+    def _arguments(self, state: TrainState, step: int, key: Any) -> dict[str, Any]:
         return {
             "workload": self.workload,
             "current_param_container": state.params,
@@ -140,11 +136,6 @@ class _Caller:
             "global_step": step,
             "rng": key,
         }
-
-
-def _state(function: str, returned: Any) -> State:
-    optimizer_state, params, model_state = three_values(function, returned)
-    return State(params, model_state, optimizer_state)
 
 
 def trace_step(
@@ -163,26 +154,17 @@ def trace_step(
         name: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype)
         for name, leaf in workload.example_batch.items()
     }
-    state_bytes = 0
+    size_bytes = 0
 
     def step(key, batch):
-        nonlocal state_bytes
+        nonlocal size_bytes
         state = caller.start(key)
-        arrays = _arrays(state.optimizer_state)
-        state_bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in arrays)
+        size_bytes = state_bytes(state.optimizer_state)
         return caller.step(state, itertools.repeat(batch), 0, key).params
 
     params = jax.eval_shape(step, jax.random.PRNGKey(0), batch)
     check_params(params, workload.param_shapes, "update_params")
-    return state_bytes / workload.num_params
-
-
-def _arrays(tree: Any) -> list[Any]:
-    return [
-        leaf
-        for leaf in jax.tree.leaves(tree)
-        if hasattr(leaf, "dtype") and hasattr(leaf, "size")
-    ]
+    return size_bytes / workload.num_params
 
 
 def _shared_memory(trees: dict[str, Any]) -> tuple[tuple[str, str], ...]:

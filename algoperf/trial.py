@@ -151,7 +151,7 @@ class Trial:
                 check_not_donated(params)
                 self.progress = progress.ended("stopped by submission")
                 return
-            self.state = _state_of("update_params", returned)
+            self.state = state_of("update_params", returned)
         self.progress = replace(progress, step=step + 1)
 
     def _prepare_for_eval(self) -> None:
@@ -166,7 +166,7 @@ class Trial:
                 check_not_donated(self.state.params)
                 self.progress = self.progress.ended("stopped by submission")
                 return
-            self.state = _state_of("prepare_for_eval", returned)
+            self.state = state_of("prepare_for_eval", returned)
 
     def _evaluate(self) -> None:
         # Between evaluations params are the submission's affair.
@@ -261,7 +261,12 @@ class Trial:
         )
 
 
-def _state_of(function: str, returned: Any) -> TrainState:
+def state_of(function: str, returned: Any) -> TrainState:
+    """The state that update_params or prepare_for_eval returned.
+
+    Raises:
+      ValueError: it did not return three values.
+    """
     optimizer_state, params, model_state = three_values(function, returned)
     return TrainState(params, model_state, optimizer_state)
 

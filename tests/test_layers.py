@@ -24,9 +24,9 @@ LAYERS = [
     ["submission_calls"],
     ["pmap_style"],
     ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
-    ["limits", "trial_folder", "submission_rules", "submission_check"],
+    ["limits", "trial_folder", "submission_rules"],
     ["trial", "study"],
-    ["trial_record"],
+    ["trial_record", "submission_check"],
     ["trial_run"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
