@@ -41,6 +41,7 @@ def as_jit_style(submission: Submission) -> Submission:
     def old(workload: Any, hyperparameters: Any) -> Any:
         return OldWorkload(workload, hyperparameters)
 
+    @functools.wraps(submission.init_optimizer_state)
     def init_optimizer_state(
         workload, model_params, model_state, hyperparameters, rng
     ) -> Any:
@@ -66,6 +67,7 @@ def as_jit_style(submission: Submission) -> Submission:
 def _selecting(submission: Submission, old: Callable[..., Any]) -> Callable[..., Any]:
     """data_selection over batches by device."""
 
+    @functools.wraps(submission.data_selection)
     def data_selection(
         workload, input_queue, optimizer_state, params, model_state, *rest
     ) -> Any:
@@ -88,6 +90,7 @@ def _between(
 ) -> Callable[..., Any]:
     """update_params or prepare_for_eval, between the two styles."""
 
+    @functools.wraps(function)
     def called(*, workload, current_param_container, model_state, **rest):
         returned = function(
             workload=old(workload, rest["hyperparameters"]),

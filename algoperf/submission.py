@@ -1,5 +1,6 @@
 """Loads a submission: all probing of what it defines happens once, here."""
 
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -122,14 +123,17 @@ def global_batch_size(submission: Submission, facts: Facts, devices: int) -> int
     Public submissions look the name up in a table and raise ValueError or KeyError
     for one that they do not know: a full-scale variant then asks for its base, and
     anything else takes the workload's own default.
+
+    Raises:
+      ValueError: no positive whole number, or one that does not divide over devices.
     """
     size = _named_size(submission, "get_batch_size", facts, default=facts.batch_size)
     if size % devices:
         below, above = size - size % devices, size - size % devices + devices
         nearest = f"{below}, {above}" if below else f"{above}"
-        raise UserError(
-            f"batch size {size} of {submission.path} on {facts.name} does not divide "
-            f"over {devices} devices; nearest sizes: {nearest}"
+        raise ValueError(
+            f"batch size {size} on {facts.name} does not divide over {devices} "
+            f"devices; nearest sizes: {nearest}"
         )
     return size
 
@@ -148,9 +152,9 @@ def _named_size(
         except (ValueError, KeyError):
             continue
     if isinstance(size, bool) or not hasattr(size, "__index__") or int(size) < 1:
-        raise UserError(
-            f"{function}({facts.name!r}) of {submission.path} gave {size!r}; it has to "
-            "be a positive whole number"
+        raise ValueError(
+            f"{function}({facts.name!r}) gave {size!r}; it has to be a positive whole "
+            "number"
         )
     return int(size)
 
@@ -260,6 +264,7 @@ def _without_unwanted_state(update_params: Callable[..., Any]) -> UpdateParamsFn
     if "train_state" in parameters or takes_any:
         return update_params
 
+    @functools.wraps(update_params)
     def without_train_state(*, train_state, **arguments):
         del train_state
         return update_params(**arguments)

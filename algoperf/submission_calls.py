@@ -1,7 +1,8 @@
 """Calls of a submission's functions: whose error it is, and what they may return."""
 
+import inspect
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,27 +17,48 @@ from algoperf.submission import where_raised
 class SubmissionFailed(Exception):
     """A submission function raised; the cause is what it raised."""
 
+    def __init__(self, text: str, function: Callable[..., Any]):
+        super().__init__(text)
+        self.function = function
+
 
 @contextmanager
-def submission_code() -> Iterator[None]:
-    """Marks what the submission raises, so that it only ends its own trial."""
+def submission_code(function: Callable[..., Any]) -> Iterator[None]:
+    """Marks what goes wrong in a call of `function`, or with what it returned.
+
+    It then ends the submission's own trial and nothing else.
+    """
     try:
         yield
-    except (UserError, TrainingCompleteError):
+    except (UserError, TrainingCompleteError, SubmissionFailed):
         raise  # a data set that is missing or damaged; a submission that is done
     except (Exception, SystemExit) as error:
-        raise SubmissionFailed(str(error)) from error
+        raise SubmissionFailed(str(error), function) from error
 
 
 def describe_failure(error: BaseException, folder: Path) -> tuple[str, str]:
-    """One line that says what failed and where in `folder`, and the traceback."""
+    """One line that says what failed and where in `folder`, and the traceback.
+
+    An error outside of the submission's own lines, such as a wrong number of arguments
+    or of results, is located where the function that it is about begins.
+    """
+    where = ""
     if isinstance(error, SubmissionFailed) and error.__cause__:
+        where = where_defined(error.function, folder)
         error = error.__cause__
-    where = where_raised(error, folder)
+    where = where_raised(error, folder) or where
     place = f" (at {where})" if where else ""
     first_line = str(error).partition("\n")[0]
     message = f"failed: {type(error).__name__}: {first_line}{place}"
     return message, "".join(traceback.format_exception(error))
+
+
+def where_defined(function: Callable[..., Any], folder: Path) -> str:
+    """`file.py:12` where a function of the submission's own begins, or empty."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None or not Path(code.co_filename).is_relative_to(folder):
+        return ""
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}"
 
 
 def three_values(function: str, returned: Any) -> tuple[Any, Any, Any]:
@@ -68,22 +90,32 @@ def check_params(params: Any, shapes: Any, function: str) -> None:
     Args:
       function: the one that returned them, for the message.
     """
-    found, wanted = _kinds_by_path(params), _kinds_by_path(shapes)
+    _check_tree(params, shapes, function, "parameter")
+
+
+def check_model_state(model_state: Any, shapes: Any, function: str) -> None:
+    """Refuses a model state that is not the workload's; None and {} are the same."""
+    _check_tree(model_state or {}, shapes or {}, function, "model state")
+
+
+def _check_tree(tree: Any, shapes: Any, function: str, thing: str) -> None:
+    found, wanted = _kinds_by_path(tree), _kinds_by_path(shapes)
     for path in sorted(found.keys() | wanted.keys()):
         if found.get(path) == wanted.get(path):
             continue
         if path not in found:
-            problem = f"did not return parameter {path} ({wanted[path]})"
+            problem = f"did not return {thing} {path} ({wanted[path]})"
         elif path not in wanted:
-            problem = f"returned a parameter {path}, which the workload does not have"
+            what = path or f"({found[path]})"
+            problem = f"returned a {thing} {what}, which the workload does not have"
         else:
             problem = (
-                f"returned parameter {path} with {found[path]}; the workload's has "
+                f"returned {thing} {path} with {found[path]}; the workload's has "
                 f"{wanted[path]}"
             )
         raise ValueError(
-            f"{function} {problem}. A submission may not change the model: return the "
-            "params in the structure they came in."
+            f"{function} {problem}. A submission may not change the model: return "
+            "params and model state in the structure they came in."
         )
 
 

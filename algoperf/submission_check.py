@@ -86,13 +86,13 @@ class _Caller:
     hyperparameters: Any
 
     def batch_size(self) -> int:
-        with submission_code():
+        with submission_code(self.submission.get_batch_size):
             facts, devices = self.workload.facts, jax.device_count()
             return global_batch_size(self.submission, facts, devices)
 
     def start(self, key: jax.Array) -> TrainState:
         params, model_state = self.workload.init_model_fn(key)
-        with submission_code():
+        with submission_code(self.submission.init_optimizer_state):
             state = self.submission.init_optimizer_state(
                 self.workload, params, model_state, self.hyperparameters, key
             )
@@ -101,7 +101,7 @@ class _Caller:
     def step(
         self, state: TrainState, queue: Iterator[Any], step: int, key: Any
     ) -> TrainState:
-        with submission_code():
+        with submission_code(self.submission.data_selection):
             batch = self.submission.data_selection(
                 self.workload,
                 queue,
@@ -112,13 +112,14 @@ class _Caller:
                 step,
                 key,
             )
+        with submission_code(self.submission.update_params):
             returned = self.submission.update_params(
                 batch=batch, train_state={}, **self._arguments(state, step, key)
             )
             return state_of("update_params", returned)
 
     def prepare(self, state: TrainState, step: int, key: Any) -> TrainState:
-        with submission_code():
+        with submission_code(self.submission.prepare_for_eval):
             arguments = self._arguments(state, step, key)
             returned = self.submission.prepare_for_eval(**arguments)
             return state_of("prepare_for_eval", returned)

@@ -22,6 +22,7 @@ from algoperf.spec import TrainingCompleteError
 from algoperf.stop_request import StopRequest
 from algoperf.submission import Submission, keep_everything
 from algoperf.submission_calls import (
+    check_model_state,
     check_not_donated,
     check_params,
     describe_failure,
@@ -116,8 +117,8 @@ class Trial:
             if not self.limits.evaluation_due(self.progress, spent_s):
                 continue
             self._prepare_for_eval()
-            check_not_donated(self.state.params)
             with self.clock.paused(wait_for=self.state):
+                self._check_state()
                 self._evaluate()
                 with self.clock.logging():
                     self._record()
@@ -130,9 +131,10 @@ class Trial:
         progress, step = self.progress, self.progress.step
         data_key, update_key, _, _ = self._keys()
         params, model_state, optimizer_state = self.state
-        with submission_code():
-            try:
-                batch = self.submission.data_selection(
+        submission = self.submission
+        try:
+            with submission_code(submission.data_selection):
+                batch = submission.data_selection(
                     self.workload,
                     self.queue,
                     optimizer_state,
@@ -142,37 +144,50 @@ class Trial:
                     step,
                     data_key,
                 )
-                returned = self.submission.update_params(
+            with submission_code(submission.update_params):
+                returned = submission.update_params(
                     batch=batch,
                     train_state=self._train_state(),
                     **self._arguments(update_key),
                 )
-            except TrainingCompleteError:
+                self.state = state_of("update_params", returned)
+        except TrainingCompleteError:
+            with submission_code(submission.update_params):
                 check_not_donated(params)
-                self.progress = progress.ended("stopped by submission")
-                return
-            self.state = state_of("update_params", returned)
+            self.progress = progress.ended("stopped by submission")
+            return
         self.progress = replace(progress, step=step + 1)
 
     def _prepare_for_eval(self) -> None:
         """prepare_for_eval: charged, and its results replace the training state."""
         *_, prepare_key, _ = self._keys(after_step=True)
-        with submission_code():
-            try:
-                returned = self.submission.prepare_for_eval(
-                    **self._arguments(prepare_key)
-                )
-            except TrainingCompleteError:
-                check_not_donated(self.state.params)
-                self.progress = self.progress.ended("stopped by submission")
-                return
-            self.state = state_of("prepare_for_eval", returned)
+        prepare_for_eval = self.submission.prepare_for_eval
+        try:
+            with submission_code(prepare_for_eval):
+                returned = prepare_for_eval(**self._arguments(prepare_key))
+                self.state = state_of("prepare_for_eval", returned)
+        except TrainingCompleteError:
+            self.progress = self.progress.ended("stopped by submission")
+        _, function = self._evaluated_function()
+        with submission_code(function):
+            check_not_donated(self.state.params)
+
+    def _check_state(self) -> None:
+        """Refuses what is no state of the model. Between evaluations it is the
+        submission's affair what it keeps in params."""
+        workload, state = self.workload, self.state
+        name, function = self._evaluated_function()
+        with submission_code(function):
+            check_params(state.params, workload.param_shapes, name)
+            check_model_state(state.model_state, workload.model_state_shapes, name)
+
+    def _evaluated_function(self) -> tuple[str, Callable[..., Any]]:
+        """The function whose results are evaluated, by name and itself."""
+        if self.submission.prepare_for_eval is keep_everything:
+            return "update_params", self.submission.update_params
+        return "prepare_for_eval", self.submission.prepare_for_eval
 
     def _evaluate(self) -> None:
-        # Between evaluations params are the submission's affair.
-        kept = self.submission.prepare_for_eval is keep_everything
-        function = "update_params" if kept else "update_params or prepare_for_eval"
-        check_params(self.state.params, self.workload.param_shapes, function)
         # A submission may return arrays on one device: bring them where batches are.
         params, model_state = replicate((self.state.params, self.state.model_state))
         optimizer_state = commit(self.state.optimizer_state)

@@ -183,9 +183,12 @@ class TrialRun:
         record: dict[str, Any],
         checkpoints: Checkpoints | None,
     ) -> Trial:
-        with submission_code():
-            facts = self.workload.facts
+        facts = self.workload.facts
+        with submission_code(submission.get_batch_size):
             batch_size = global_batch_size(submission, facts, jax.device_count())
+        with submission_code(
+            submission.get_eval_batch_size or submission.get_batch_size
+        ):
             eval_size = eval_batch_size(submission, facts)
         record["batch_size"] = batch_size
         data_key, optimizer_key, model_key, step_key = jax.random.split(
@@ -249,7 +252,7 @@ class TrialRun:
         self, submission: Submission, model_key: jax.Array, optimizer_key: jax.Array
     ) -> TrainState:
         params, model_state = self.workload.init_model_fn(model_key)
-        with submission_code():
+        with submission_code(submission.init_optimizer_state):
             optimizer_state = submission.init_optimizer_state(
                 self.workload,
                 params,

@@ -125,8 +125,18 @@ class Workload:
     @functools.cached_property
     def param_shapes(self) -> ParameterShapeTree:
         """The params' tree with `ShapeTuple` leaves; costs no memory."""
-        params = jax.eval_shape(self._init, jax.random.PRNGKey(0))["params"]
+        params = self._variable_shapes["params"]
         return jax.tree.map(lambda leaf: ShapeTuple(leaf.shape), params)
+
+    @functools.cached_property
+    def model_state_shapes(self) -> Any:
+        """The model state's tree with `jax.ShapeDtypeStruct` leaves; {} without one."""
+        shapes = self._variable_shapes
+        return {name: shapes[name] for name in shapes if name != "params"}
+
+    @functools.cached_property
+    def _variable_shapes(self) -> dict[str, Any]:
+        return dict(jax.eval_shape(self._init, jax.random.PRNGKey(0)))
 
     @functools.cached_property
     def model_params_types(self) -> ParameterTypeTree:

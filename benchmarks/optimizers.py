@@ -4,6 +4,12 @@ Every bundled submission takes steps on the real parameter shapes of ResNet-50 o
 WMT Transformer, in turns with `adamw`. The loss is half the sum of squares, so that the
 gradient costs next to nothing and what is timed is the update.
 
+What every step has to do besides, the loss and the gradient's norm, is timed in the
+same turns with an optimizer that changes nothing, and taken off both. The expected
+ratio is what the algorithm demands: the words it reads and writes per parameter against
+AdamW's, at AdamW's speed, and the floating-point operations of its matrix products at
+the speed of a product of two 1,024 x 1,024 matrices.
+
     python benchmarks/optimizers.py --model=resnet --submissions=muon,soap
 """
 
@@ -16,26 +22,79 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from algoperf.cli.bundled import bundled_submissions, search_space_beside
+from algoperf.optax_submission import optax_submission
 from algoperf.optimizers import state_bytes_per_parameter
 from algoperf.spec import LossType, ShapeTuple
 from algoperf.submission import load_submission
 from algoperf.tuning import read_search_space, study_points
 
-ROUNDS, WARM = 5, 2
+WARM = 2
 REFERENCE = "adamw"
-# Where a method has to do more than read and write its state: what its algorithm asks
-# for in a step, next to AdamW.
-EXPECTED = {
-    "sam": "2 gradients",
-    "muon": "5 Newton-Schulz iterations of 3 products per matrix",
-    "soap": "4 rotations, 2 Gram matrices per matrix; QR every 10 steps",
-    "shampoo": "2 Gram matrices, 2 products per matrix; roots every 20 steps",
-    "lawa": "a snapshot every 1 % of the steps",
-    "frugal": "a gather and a scatter per matrix",
-    "adafactor": "row and column means, 8-bit momentum",
+# Words of memory an update has to move per parameter: it reads and writes the params
+# and each word of its state, 2 + 2 x words of state. A method whose update depends on a
+# norm or a mean of the whole update reads what that is made of a second time.
+WORDS = {
+    "adamw": 6,
+    "baseline": 6,
+    "nadamw": 6,
+    "nadamw_external": 6,
+    "data_diet": 6,
+    "target_setting": 6,
+    "lawa": 6,  # and a snapshot every 1 % of the steps, of which none is timed
+    "schedule_free_adamw": 6,
+    "momentum": 4,
+    "nesterov": 4,
+    "lion": 4,
+    "template": 4,
+    "ademamix": 8,
+    "ema": 8,
+    "sam": 8,  # the params again for a second gradient, after the norm of the first
+    "lamb": 9,  # the norm of the update
+    "cautious_adamw": 9,  # the share of elements that agree in sign
+    "prodigy": 14,  # two sums over all params decide on the step size
+    # Row and column means, the norm of the update, the scale of the 8-bit momentum.
+    "adafactor": 2 + 2 * 0.25 + 4,
+    "frugal": 4,  # a gather and a scatter around the state of every fourth column
+    "muon": 4,
+    "soap": 6,
+    "shampoo": 6,
 }
+
+
+def newton_schulz_flops(shapes: Any) -> float:
+    """Muon: five iterations of X X^T, (X X^T)^2 and a product with X, per matrix."""
+    flops = 0.0
+    for path, leaf in jax.tree_util.tree_flatten_with_path(shapes)[0]:
+        names = [str(key.key) for key in path]
+        axes = leaf.shape_tuple
+        if len(axes) < 2 or "embedding" in names:
+            continue
+        rows = (
+            axes[0] if len(axes) == 3 and "out" not in names else math.prod(axes[:-1])
+        )
+        short, long = sorted((rows, math.prod(axes) // rows))
+        flops += 5 * (4 * short**2 * long + 2 * short**3)
+    return flops
+
+
+def products_flops(state: Any, per_axis: int) -> float:
+    """`per_axis` products of each block with a matrix [d, d] of each of its axes."""
+    flops = 0.0
+    for slot in jax.tree.leaves(state, is_leaf=_has_statistics):
+        if not _has_statistics(slot):
+            continue
+        size = slot[1].size  # of the second array of a slot: as large as the param
+        blocks = [b for b in slot.statistics if isinstance(b, tuple)]
+        for side in jax.tree.leaves(slot.statistics):
+            flops += per_axis * 2 * size / max(len(blocks), 1) * side.shape[0]
+    return flops
+
+
+def _has_statistics(node: Any) -> bool:
+    return hasattr(node, "statistics")
 
 
 def resnet50() -> dict[str, Any]:
@@ -113,12 +172,8 @@ class Squares:
 class Runner:
     """One submission on one model, a step at a time."""
 
-    def __init__(self, name: str, workload: Any):
-        folder = bundled_submissions()[name]
-        space = search_space_beside(folder)
-        points = [None] if space is None else study_points(read_search_space(space), 1)
-        self.point, self.workload = points[0], workload
-        self.submission = load_submission(folder)
+    def __init__(self, submission: Any, point: Any, workload: Any):
+        self.submission, self.point, self.workload = submission, point, workload
         key = jax.random.PRNGKey(0)
         self.params = jax.tree.map(
             lambda leaf: jax.random.normal(key, leaf.shape_tuple) * 0.02,
@@ -130,6 +185,14 @@ class Runner:
         self.bytes = state_bytes_per_parameter(self.state, self.params)
         self.batch = {"inputs": jnp.zeros((1,)), "targets": jnp.zeros((1,))}
         self.step = 0
+
+    @classmethod
+    def bundled(cls, name: str, workload: Any) -> "Runner":
+        """A bundled submission with the first point of its search space."""
+        folder = bundled_submissions()[name]
+        space = search_space_beside(folder)
+        points = [None] if space is None else study_points(read_search_space(space), 1)
+        return cls(load_submission(folder), points[0], workload)
 
     def seconds(self) -> float:
         """One step, until the device is done."""
@@ -153,25 +216,56 @@ class Runner:
         return time.perf_counter() - started
 
 
-def compare(name: str, workload: Squares) -> None:
+def product_flops_per_s() -> float:
+    """The rate of a product of two matrices [1024, 1024] in float32."""
+    matrix = jnp.ones((1024, 1024))
+    multiply = jax.jit(jnp.matmul)
+    multiply(matrix, matrix).block_until_ready()
+    started = time.perf_counter()
+    for _ in range(10):
+        matrix = multiply(matrix, matrix).block_until_ready()
+    return 10 * 2 * 1024**3 / (time.perf_counter() - started)
+
+
+def product_flops(name: str, runner: Runner) -> float:
+    """Floating-point operations of the matrix products of a step."""
+    if name == "muon":
+        return newton_schulz_flops(runner.workload.param_shapes)
+    # SOAP rotates the gradient, the moment and the step, and takes a Gram matrix;
+    # Shampoo takes a Gram matrix and multiplies with a root. QR and roots come at
+    # other steps than those that are timed.
+    per_axis = {"soap": 4, "shampoo": 2}.get(name, 0)
+    return products_flops(runner.state, per_axis) if per_axis else 0.0
+
+
+def compare(name: str, workload: Squares, rounds: int) -> None:
     """Prints a line: the submission against AdamW, steps in turns."""
-    own, reference = Runner(name, workload), Runner(REFERENCE, workload)
-    for runner in (own, reference):
-        for _ in range(WARM):
-            runner.seconds()
-    pairs = [(own.seconds(), reference.seconds()) for _ in range(ROUNDS)]
-    ours, theirs = (
-        1_000 * statistics.median(side) for side in zip(*pairs, strict=True)
+    bare = optax_submission(lambda *_: optax.set_to_zero())
+    runners = [
+        Runner.bundled(name, workload),
+        Runner.bundled(REFERENCE, workload),
+        Runner(bare, None, workload),
+    ]
+    for runner in runners * WARM:
+        runner.seconds()
+    turns = [[runner.seconds() for runner in runners] for _ in range(rounds)]
+    ours_s, theirs_s, bare_s = (
+        statistics.median(side) for side in zip(*turns, strict=True)
     )
-    ratio = statistics.median(a / b for a, b in pairs)
-    numbers = f"{ours:9.1f} {theirs:9.1f} {ratio:7.2f} {own.bytes:9.2f}"
-    print(f"{name:<20} {numbers}  {EXPECTED.get(name, '')}", flush=True)
+    ours_s, theirs_s = ours_s - bare_s, theirs_s - bare_s
+    ratio = ours_s / theirs_s
+    products_s = product_flops(name, runners[0]) / product_flops_per_s()
+    expected = WORDS[name] / WORDS[REFERENCE] + products_s / theirs_s
+    numbers = f"{1000 * ours_s:9.1f} {1000 * theirs_s:9.1f} {ratio:7.2f}"
+    excess = f"{expected:9.2f} {ratio / expected:7.2f}"
+    print(f"{name:<20} {numbers} {excess} {runners[0].bytes:9.2f}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", choices=MODELS, default="resnet")
     parser.add_argument("--submissions", help="by commas; all without")
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     make, count = MODELS[options.model]
     shapes = jax.tree.map(ShapeTuple, make(), is_leaf=lambda x: isinstance(x, tuple))
@@ -180,10 +274,10 @@ def main() -> None:
     names = options.submissions.split(",") if options.submissions else None
     print(f"{options.model}, {count:,} parameters, {jax.devices()[0].device_kind}")
     print(
-        "submission                  ms  adamw ms   ratio  B/param  beyond AdamW's work"
+        "submission                  ms  adamw ms   ratio  expected  excess   B/param"
     )
     for name in names or sorted(set(bundled_submissions()) - {REFERENCE}):
-        compare(name, Squares(shapes))
+        compare(name, Squares(shapes), options.rounds)
 
 
 if __name__ == "__main__":

@@ -222,9 +222,10 @@ def test_training_complete_is_no_failure(run):
 def test_a_batch_size_that_does_not_divide_gets_the_nearest(run, size, nearest):
     ended = run(f"def get_batch_size(name): return {size}")
     assert ended.code == 2
-    assert f"batch size {size}" in ended.errors
-    assert "2 devices" in ended.errors
-    assert nearest in ended.errors
+    assert ended.trial["outcome"] == "failed"
+    assert f"batch size {size} on digits does not divide over 2 dev" in ended.screen
+    assert nearest in ended.screen
+    assert f"(at submission.py:{LINES + 1})" in ended.screen
 
 
 def test_a_failed_trial_is_kept_until_overwrite(run):

@@ -84,7 +84,66 @@ def test_a_wrong_signature_is_named_with_its_argument(train, signature, parts):
     assert "failed: TypeError: " in message
     for part in parts:
         assert part in message
+    assert message.endswith(f"(at submission.py:{LINES + 1})")
     assert record["error"].startswith("Traceback")
+
+
+RETURNED = """def update_params(*, current_param_container, model_state, **rest):
+    params, state, kept = current_param_container, model_state, rest["optimizer_state"]
+    return {}
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ("kept, params", "update_params returned 2 values; it has to return 3"),
+        ("None", "update_params returned NoneType; it has to return 3 values"),
+        ("kept, {}, state", "update_params did not return parameter"),
+        ("kept, [params], state", "update_params returned a parameter 0/"),
+        (
+            "kept, params, None",
+            "update_params did not return model state batch_stats/",
+        ),
+        ("kept, params, 'no'", "returned a model state (no shape: a str), which"),
+        (
+            "kept, params, jax.tree.map(lambda x: x[None], state)",
+            "update_params returned model state batch_stats/",
+        ),
+        (
+            "kept, params, jax.tree.map(lambda x: x.astype(jnp.bfloat16), state)",
+            "bfloat16; the workload's has shape",
+        ),
+    ],
+)
+def test_what_is_no_state_of_the_model_is_named_with_its_function(
+    train, values, message
+):
+    record, said = train(RETURNED.format(values))
+    assert record["outcome"] == "failed"
+    assert message in said
+    assert said.endswith(f"(at submission.py:{LINES + 1})")
+
+
+def test_what_prepare_for_eval_returns_is_its_own_affair(train):
+    prepare = RETURNED.replace("update_params", "prepare_for_eval")
+    record, said = train(prepare.format("kept, {}, state"))
+    assert record["outcome"] == "failed"
+    assert "prepare_for_eval did not return parameter" in said
+    assert said.endswith(f"(at submission.py:{LINES + 1})")
+
+
+def test_a_batch_that_the_devices_cannot_share_is_named(train):
+    selection = """from algoperf import jax_sharding_utils as sharding
+def data_selection(workload, queue, *rest):
+    return jax.tree.map(lambda x: x[:15], next(queue))
+"""
+    place = "batch = jax.device_put(batch, sharding.get_batch_dim_sharding())"
+    record, said = train(selection + UPDATE.format(place))
+    assert record["outcome"] == "failed"
+    assert "is 15 (full shape: (15, 4)" in said
+    assert said.endswith(f"(at submission.py:{LINES + 9})")
 
 
 @pytest.mark.parametrize(

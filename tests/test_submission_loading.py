@@ -260,7 +260,7 @@ def test_a_mini_variant_does_not_ask_with_its_base(tmp_path):
 def test_a_batch_size_that_is_no_positive_whole_number_is_refused(tmp_path, size):
     more = f"def get_batch_size(name): return {size}"
     submission = load_submission(write(tmp_path, more))
-    with pytest.raises(UserError, match=f"gave {size}.*positive whole number"):
+    with pytest.raises(ValueError, match=f"gave {size}.*positive whole number"):
         global_batch_size(submission, DIGITS, 1)
 
 

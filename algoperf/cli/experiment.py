@@ -1,13 +1,11 @@
 """Runs what a command line asks for: workloads x studies x trials."""
 
-import contextlib
 import logging
 import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-import jax
 from absl import flags
 
 from algoperf.cli.run_command import Request
@@ -16,8 +14,7 @@ from algoperf.facts import Facts
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan, plan_study
-from algoperf.submission import global_batch_size, load_submission
-from algoperf.submission_calls import SubmissionFailed, submission_code
+from algoperf.submission import load_submission
 from algoperf.trial_run import RunOptions, TrialRun
 from algoperf.tuning import read_search_space, study_points
 from algoperf.workload import Workload
@@ -34,7 +31,7 @@ def run_experiment(request: Request) -> int:
     # Orbax logs what it raises, with a traceback; the message is ours to give.
     for name in ("absl", "asyncio", "concurrent.futures"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    _check_submission(request)
+    load_submission(request.submission)  # refused before anything is written
     studies = _plan_all(request)  # refuses before anything is trained
     stop = StopRequest()
     failed = 0
@@ -79,16 +76,6 @@ def _plan_all(request: Request) -> dict[str, list[Sequence[TrialPlan]]]:
             )
             studies[facts.name].append(request.chosen(plans))
     return studies
-
-
-def _check_submission(request: Request) -> None:
-    """Shows what is wrong with a submission before anything is trained or written."""
-    submission = load_submission(request.submission)
-    for facts in request.workloads:
-        # What get_batch_size itself raises ends a trial as `failed`, like any other
-        # exception of the submission's.
-        with contextlib.suppress(SubmissionFailed), submission_code():
-            global_batch_size(submission, facts, jax.device_count())
 
 
 def limits_for(request: Request, facts: Facts) -> Limits:

@@ -1,6 +1,7 @@
 """FRUGAL: Adam on some columns of every matrix, signs of the gradient on the rest."""
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,8 +11,8 @@ import optax
 
 from algoperf.optimizers.per_leaf import per_leaf
 
-# Parts of a parameter's path that mark the first and the last layer of a model.
-_ENDS = ("embed", "output", "head", "logits")
+# Modules that are the first or the last layer of a model, by name.
+_END = re.compile(r"embed|output|logits|(^|_)head(_\d+)?$")
 
 
 class FrugalSlot(NamedTuple):
@@ -32,9 +33,11 @@ def vectors_and_ends(path: str, param: jax.Array) -> bool:
     """What FRUGAL leaves to Adam whatever its density, as in the paper's experiments.
 
     Vectors (little to save), embeddings and output layers, which are told by `embed`,
-    `output`, `head` or `logits` in the path (`decoder/output/kernel`).
+    `output` or `logits` in the name of a module (`decoder/output/kernel`), or by `head`
+    as its last word (`lm_head`, but not `multi_head_attention`).
     """
-    return param.ndim < 2 or any(part in path.lower() for part in _ENDS)
+    modules = path.lower().split("/")
+    return param.ndim < 2 or any(_END.search(module) for module in modules)
 
 
 def scale_by_frugal(
