@@ -1,8 +1,10 @@
 """Batches: a pure function of (seed, index), placed on the devices ahead of use."""
 
 import functools
+import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -13,6 +15,24 @@ from algoperf.spec import Batch
 
 # The subset of the training set that is evaluated is the same in every run.
 EVAL_TRAIN_SEED = 0
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How data is read; nothing here changes what a batch holds.
+
+    Attributes:
+      eval_cache_bytes: of decoded evaluation splits kept in memory; a split that does
+        not fit is read again at every evaluation.
+      strict: stop at a damaged example instead of replacing it.
+      threads: that decode.
+      random: draw batches of the right shapes instead of reading any.
+    """
+
+    eval_cache_bytes: int = 16 * 10**9
+    strict: bool = False
+    threads: int = os.cpu_count() or 1
+    random: bool = False
 
 
 class Batches(Protocol):
@@ -67,11 +87,15 @@ class PlacedBatches:
 
     Placing is asynchronous, so while a step computes the next batch travels. A single
     CPU device has nothing to travel to: there batches stay NumPy arrays, which `jit`
-    takes in less time than `device_put` needs.
+    takes in less time than `device_put` needs. `finish` is what is left to do there,
+    such as to normalise pixels; it is dispatched, not waited for.
     """
 
-    def __init__(self, batches: Batches):
+    def __init__(
+        self, batches: Batches, finish: Callable[[Batch], Batch] | None = None
+    ):
         self._batches = batches
+        self._finish = finish
         self._sharding = get_batch_dim_sharding()
         self._on_host = jax.device_count() == 1 and jax.default_backend() == "cpu"
         self._ahead: Batch | None = None
@@ -95,9 +119,11 @@ class PlacedBatches:
 
     def _place(self) -> Batch | None:
         batch = next(self._batches, None)
-        if batch is None or self._on_host:
-            return batch
-        return jax.device_put(batch, self._sharding)
+        if batch is not None and not self._on_host:
+            batch = jax.device_put(batch, self._sharding)
+        if batch is not None and self._finish is not None:
+            batch = self._finish(batch)
+        return batch
 
 
 def permutation(size: int, seed: int, epoch: int) -> np.ndarray:
@@ -110,16 +136,20 @@ def permutation(size: int, seed: int, epoch: int) -> np.ndarray:
     return np.argsort(draws, kind="stable")
 
 
-def pad(batch: Mapping[str, np.ndarray], batch_size: int) -> dict[str, np.ndarray]:
-    """Fills a batch up with zeros to `batch_size` rows and adds its `weights`."""
-    rows = len(next(iter(batch.values())))
-    missing = batch_size - rows
-    padded = {
-        name: np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1))
-        for name, array in batch.items()
-    }
-    padded["weights"] = np.pad(np.ones(rows, np.float32), (0, missing))
-    return padded
+def pad(batch: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
+    """Fills a batch up with zeros to `batch_size` rows, and its `weights` with 0.
+
+    `weights` are 1 for the rows there are, unless the batch has its own. Arrays may
+    be in tuples and dicts of any depth.
+    """
+    rows = len(jax.tree.leaves(dict(batch))[0])
+    weighted = {**batch}
+    weighted.setdefault("weights", np.ones(rows, np.float32))
+
+    def padded(array: np.ndarray) -> np.ndarray:
+        return np.pad(array, [(0, batch_size - rows)] + [(0, 0)] * (array.ndim - 1))
+
+    return jax.tree.map(padded, weighted)
 
 
 class ArraySource:
@@ -146,13 +176,8 @@ class ArraySource:
         arrays = self._load()["train" if split == "eval_train" else split]
         size = len(next(iter(arrays.values())))
         if split == "train":
-            order = functools.lru_cache(maxsize=2)(
-                lambda epoch: permutation(size, seed, epoch)
-            )
-            return IndexedBatches(
-                lambda i: self._rows(arrays, _endless_rows(order, size, batch_size, i)),
-                position,
-            )
+            rows_of = endless_rows(size, batch_size, seed)
+            return IndexedBatches(lambda i: self._rows(arrays, rows_of(i)[1]), position)
         rows = np.arange(size)
         if split == "eval_train":
             rows = permutation(size, EVAL_TRAIN_SEED, 0)[: self._num_eval_train]
@@ -171,15 +196,27 @@ class ArraySource:
         return self._preprocess({name: array[rows] for name, array in arrays.items()})
 
 
-def _endless_rows(
-    order: Callable[[int], np.ndarray], size: int, batch_size: int, index: int
-) -> np.ndarray:
-    """Rows of batch `index` of all epochs joined end to end: none is left out."""
-    parts = []
-    start, stop = index * batch_size, (index + 1) * batch_size
-    while start < stop:
-        epoch, offset = divmod(start, size)
-        part = order(epoch)[offset : offset + stop - start]
-        parts.append(part)
-        start += len(part)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+def endless_rows(
+    size: int, batch_size: int, seed: int
+) -> Callable[[int], tuple[np.ndarray, np.ndarray]]:
+    """Batch index -> (epoch [batch], row [batch]) of its examples.
+
+    Every epoch is a permutation of all rows. Epochs are joined end to end, so that no
+    example is left out and batches at their seams have examples of two.
+    """
+    order = functools.lru_cache(maxsize=2)(lambda epoch: permutation(size, seed, epoch))
+
+    def rows_of(index: int) -> tuple[np.ndarray, np.ndarray]:
+        epochs, rows = [], []
+        start, stop = index * batch_size, (index + 1) * batch_size
+        while start < stop:
+            epoch, offset = divmod(start, size)
+            part = order(epoch)[offset : offset + stop - start]
+            epochs.append(np.full(len(part), epoch))
+            rows.append(part)
+            start += len(part)
+        if len(rows) == 1:
+            return epochs[0], rows[0]
+        return np.concatenate(epochs), np.concatenate(rows)
+
+    return rows_of

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from algoperf.data import PlacedBatches
 from algoperf.facts import EVAL_SPLITS, Split
 
 if TYPE_CHECKING:
@@ -41,11 +40,10 @@ def evaluate(
     for split in EVAL_SPLITS:
         if not workload.facts.examples.get(split):
             continue
-        batches = PlacedBatches(workload.data.batches(split, rounded, seed=0))
         # Kept on the device until the pass is over: no wait per batch.
         parts = [
             workload.measure(params, model_state, batch, jax.random.fold_in(rng, i))
-            for i, batch in enumerate(batches)
+            for i, batch in enumerate(workload.batches(split, rounded))
         ]
         values = workload.metrics.summarize(jax.device_get(parts))
         prefix = _PREFIX[split]

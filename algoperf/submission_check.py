@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from algoperf.data import PlacedBatches
 from algoperf.evaluate import evaluate
 from algoperf.jax_sharding_utils import commit, replicate
 from algoperf.optimizers import state_bytes
@@ -52,7 +51,7 @@ def try_steps(
     caller = _Caller(workload, submission, hyperparameters)
     keys = iter(jax.random.split(jax.random.PRNGKey(0), 2 * steps + 4))
     size = caller.batch_size()
-    queue = PlacedBatches(workload.data.batches("train", size, 0))
+    queue = workload.batches("train", size)
     state = caller.start(next(keys))
     state = state._replace(optimizer_state=commit(state.optimizer_state))
     size_bytes = state_bytes(state.optimizer_state)
@@ -151,10 +150,10 @@ def trace_step(
     """
     caller = _Caller(workload, submission, hyperparameters)
     size = caller.batch_size()
-    batch = {
-        name: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype)
-        for name, leaf in workload.example_batch.items()
-    }
+    batch = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype),
+        workload.example_batch,
+    )
     size_bytes = 0
 
     def step(key, batch):

@@ -11,7 +11,6 @@ import jax
 from algoperf import records
 from algoperf.checkpoint import Checkpoints
 from algoperf.clock import Clock
-from algoperf.data import PlacedBatches
 from algoperf.environment import meta_data
 from algoperf.facts import UserError
 from algoperf.jax_sharding_utils import commit
@@ -201,10 +200,8 @@ class TrialRun:
             profiler = Profiler(folder.path / "profile")
         logger = MetricsLogger()
         self.workload.attach_metrics_logger(logger)
-        batches = PlacedBatches(
-            self.workload.data.batches(
-                "train", batch_size, _seed_of(data_key), progress.batches
-            )
+        batches = self.workload.batches(
+            "train", batch_size, _seed_of(data_key), progress.batches
         )
         batches.fetch_ahead()
         return Trial(

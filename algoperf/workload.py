@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from algoperf.data import DataSource
+from algoperf.data import DataSource, PlacedBatches
 from algoperf.evaluate import evaluate
-from algoperf.facts import Facts
-from algoperf.jax_sharding_utils import get_replicate_sharding
+from algoperf.facts import Facts, Split
+from algoperf.jax_sharding_utils import get_batch_dim_sharding, get_replicate_sharding
 from algoperf.metrics import Metrics
 from algoperf.param_types import param_types
 from algoperf.spec import (
@@ -54,16 +54,18 @@ class Workload:
     """A fixed training problem: model, data, loss, metrics, target and budget.
 
     Frozen, and hashed by identity, because submissions pass it to `jax.jit` as a
-    static argument. `example_batch` holds shapes and dtypes of a batch of one.
+    static argument. `example_batch` holds shapes and dtypes of a batch of one, as the
+    model gets it: what `data` delivers, after `finish` on the devices.
     """
 
     facts: Facts
     model: nn.Module
-    example_batch: dict[str, jax.ShapeDtypeStruct]
+    example_batch: dict[str, Any]
     forward: Forward
     loss: Loss
     metrics: Metrics
     data: DataSource
+    finish: Callable[[Batch], Batch] | None = None
     output_params: tuple[str, ...] = ()  # names of the modules that make the output
     default_dropout_rate: float = 0.0
     metrics_logger: Any = None
@@ -162,15 +164,27 @@ class Workload:
         return jax.jit(self._init, out_shardings=get_replicate_sharding())
 
     def _init(self, rng: jax.Array) -> dict[str, Any]:
-        batch = {
-            name: jnp.zeros(leaf.shape, leaf.dtype)
-            for name, leaf in self.example_batch.items()
-        }
+        batch = jax.tree.map(
+            lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self.example_batch
+        )
         init = functools.partial(self.model.init, rng)
         options = ForwardOptions(
             train=False, use_running_average=True, dropout_rate=0.0
         )
         return self.forward(init, batch, options)
+
+    def batches(
+        self, split: Split, batch_size: int, seed: int = 0, position: int = 0
+    ) -> PlacedBatches:
+        """Batches of a split on the devices, as the model gets them."""
+        batches = self.data.batches(split, batch_size, seed, position)
+        return PlacedBatches(batches, self._jitted_finish)
+
+    @functools.cached_property
+    def _jitted_finish(self) -> Callable[[Batch], Batch] | None:
+        if self.finish is None:
+            return None
+        return jax.jit(self.finish, out_shardings=get_batch_dim_sharding())
 
     def is_output_params(self, key: str) -> bool:
         """Whether the top-level module called `key` makes the outputs."""

@@ -1,0 +1,68 @@
+"""Random batches of a workload's shapes: for dry runs and throughput, without data."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from algoperf.data import Batches, IndexedBatches, pad
+from algoperf.facts import Split
+from algoperf.spec import Batch
+
+# Different batches of a split. A step cannot tell them from new ones, and drawing
+# costs the host nothing once they are there.
+DISTINCT = 2
+
+
+class Drawn(NamedTuple):
+    """An array of a batch: shape of one example, type, and the bound of integers.
+
+    Floats are normal with mean 0 and deviation 1; integers uniform below `below`.
+    """
+
+    shape: tuple[int, ...]
+    dtype: Any
+    below: int = 2
+
+
+class RandomSource:
+    """Batches drawn at random; an evaluation split is a single one.
+
+    Args:
+      examples: split -> a batch as the data source of the workload would deliver it
+        (before `finish`, without `weights`), with a `Drawn` for every array.
+    """
+
+    def __init__(self, examples: Mapping[Split, Mapping[str, Any]]):
+        self._examples = examples
+        self._drawn: dict[tuple[Split, int, int], Batch] = {}
+
+    def batches(
+        self, split: Split, batch_size: int, seed: int, position: int = 0
+    ) -> Batches:
+        """Batches of a split; see `DataSource.batches`."""
+        del seed
+        length = None if split == "train" else 1
+        return IndexedBatches(
+            lambda i: self._batch(split, batch_size, i % DISTINCT), position, length
+        )
+
+    def _batch(self, split: Split, batch_size: int, number: int) -> Batch:
+        key = split, batch_size, number
+        if key not in self._drawn:
+            random = np.random.default_rng(number)
+            batch = jax.tree.map(
+                lambda leaf: _draw(random, leaf, batch_size),
+                dict(self._examples[split]),
+                is_leaf=lambda node: isinstance(node, Drawn),
+            )
+            self._drawn[key] = batch if split == "train" else pad(batch, batch_size)
+        return self._drawn[key]
+
+
+def _draw(random: np.random.Generator, leaf: Drawn, batch_size: int) -> np.ndarray:
+    shape = (batch_size, *leaf.shape)
+    if np.issubdtype(leaf.dtype, np.integer):
+        return random.integers(0, leaf.below, shape, leaf.dtype)
+    return random.standard_normal(shape, np.float32).astype(leaf.dtype)
