@@ -1,10 +1,8 @@
 """Batches: a pure function of (seed, index), placed on the devices ahead of use."""
 
 import functools
-import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -15,24 +13,6 @@ from algoperf.spec import Batch
 
 # The subset of the training set that is evaluated is the same in every run.
 EVAL_TRAIN_SEED = 0
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """How data is read; nothing here changes what a batch holds.
-
-    Attributes:
-      eval_cache_bytes: of decoded evaluation splits kept in memory; a split that does
-        not fit is read again at every evaluation.
-      strict: stop at a damaged example instead of replacing it.
-      threads: that decode.
-      random: draw batches of the right shapes instead of reading any.
-    """
-
-    eval_cache_bytes: int = 16 * 10**9
-    strict: bool = False
-    threads: int = os.cpu_count() or 1
-    random: bool = False
 
 
 class Batches(Protocol):
@@ -152,11 +132,24 @@ def pad(batch: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
     return jax.tree.map(padded, weighted)
 
 
+class Origin(NamedTuple):
+    """Where a training batch comes from: what its augmentation is a function of.
+
+    `epochs` and `rows` [batch] name its examples, `index` counts batches.
+    """
+
+    seed: int
+    index: int
+    epochs: np.ndarray
+    rows: np.ndarray
+
+
 class ArraySource:
     """Examples that fit in memory: whole batches by fancy indexing.
 
     `load` returns arrays per split (`train`, `validation`, `test`) and is called
-    when the first batch is asked for; `preprocess` turns raw rows into a batch.
+    when the first batch is asked for; `preprocess` turns raw rows into a batch;
+    `augment` changes raw rows of training batches before.
     """
 
     def __init__(
@@ -164,10 +157,13 @@ class ArraySource:
         load: Callable[[], Mapping[str, Mapping[str, np.ndarray]]],
         num_eval_train: int,
         preprocess: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]],
+        augment: Callable[[dict[str, np.ndarray], Origin], dict[str, np.ndarray]]
+        | None = None,
     ):
         self._load = functools.cache(load)
         self._num_eval_train = num_eval_train
         self._preprocess = preprocess
+        self._augment = augment
 
     def batches(
         self, split: Split, batch_size: int, seed: int, position: int = 0
@@ -177,7 +173,10 @@ class ArraySource:
         size = len(next(iter(arrays.values())))
         if split == "train":
             rows_of = endless_rows(size, batch_size, seed)
-            return IndexedBatches(lambda i: self._rows(arrays, rows_of(i)[1]), position)
+            return IndexedBatches(
+                lambda i: self._train_batch(arrays, Origin(seed, i, *rows_of(i))),
+                position,
+            )
         rows = np.arange(size)
         if split == "eval_train":
             rows = permutation(size, EVAL_TRAIN_SEED, 0)[: self._num_eval_train]
@@ -189,6 +188,14 @@ class ArraySource:
             position,
             length=-(-len(rows) // batch_size),
         )
+
+    def _train_batch(
+        self, arrays: Mapping[str, np.ndarray], origin: Origin
+    ) -> dict[str, np.ndarray]:
+        if self._augment is None:
+            return self._rows(arrays, origin.rows)
+        raw = {name: array[origin.rows] for name, array in arrays.items()}
+        return self._preprocess(self._augment(raw, origin))
 
     def _rows(
         self, arrays: Mapping[str, np.ndarray], rows: np.ndarray

@@ -30,12 +30,16 @@ class RandomSource:
     """Batches drawn at random; an evaluation split is a single one.
 
     Args:
-      examples: split -> a batch as the data source of the workload would deliver it
-        (before `finish`, without `weights`), with a `Drawn` for every array.
+      example: a batch as the data source of the workload would deliver it (before
+        `finish`, without `weights`), with a `Drawn` for every array.
+      train: the same of training batches, where they are different.
     """
 
-    def __init__(self, examples: Mapping[Split, Mapping[str, Any]]):
-        self._examples = examples
+    def __init__(
+        self, example: Mapping[str, Any], train: Mapping[str, Any] | None = None
+    ):
+        self._example = example
+        self._train = train or example
         self._drawn: dict[tuple[Split, int, int], Batch] = {}
 
     def batches(
@@ -54,7 +58,7 @@ class RandomSource:
             random = np.random.default_rng(number)
             batch = jax.tree.map(
                 lambda leaf: _draw(random, leaf, batch_size),
-                dict(self._examples[split]),
+                dict(self._train if split == "train" else self._example),
                 is_leaf=lambda node: isinstance(node, Drawn),
             )
             self._drawn[key] = batch if split == "train" else pad(batch, batch_size)

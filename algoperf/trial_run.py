@@ -40,7 +40,7 @@ from algoperf.workload import Workload
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How trials are run; only `ruleset` and `limits` change what a trial is."""
+    """How trials are run; `ruleset`, `limits`, `random_data` change what a trial is."""
 
     ruleset: str
     limits: Limits
@@ -50,6 +50,8 @@ class RunOptions:
     profile: bool = False
     flags: Mapping[str, Any] | None = None
     style: Style = "auto"
+    eval_batch_size: int | None = None  # None: the submission's, or the workload's
+    random_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ class TrialRun:
             "seed": self.plan.seed,
             "workload": self.workload.facts.rules(),
             "limits": asdict(self.options.limits),
+            **({"data": "random"} if self.options.random_data else {}),
         }
 
     def _earlier_record(
@@ -188,7 +191,7 @@ class TrialRun:
         with submission_code(
             submission.get_eval_batch_size or submission.get_batch_size
         ):
-            eval_size = eval_batch_size(submission, facts)
+            named_size = eval_batch_size(submission, facts)
         record["batch_size"] = batch_size
         data_key, optimizer_key, model_key, step_key = jax.random.split(
             jax.random.PRNGKey(self.plan.seed), 4
@@ -219,7 +222,7 @@ class TrialRun:
             progress=progress,
             logger=logger,
             profiler=profiler,
-            eval_batch_size=eval_size,
+            eval_batch_size=self.options.eval_batch_size or named_size,
             saved_step=progress.step if progress.preemption_count else None,
         )
 

@@ -12,11 +12,17 @@ ROOT = Path(__file__).parents[1]
 
 # Lowest first. A module imports modules of layers below its own, never of its own.
 LAYERS = [
-    ["algoperf", "facts", "stop_request", "compat"],
+    ["algoperf", "facts", "data_options", "stop_request", "compat"],
     ["records", "spec"],
+    ["prepare", "prepare.manifest", "prepare.lock", "prepare.meter"],
+    ["prepare.plan"],
+    ["prepare.raw"],
+    ["prepare.download"],
+    ["prepare.run"],
+    ["prepare.verify"],
     ["jax_sharding_utils", "random_utils", "halton", "losses", "layers"],
     ["clock", "metrics", "data", "param_types", "leaves", "tuning"],
-    ["param_utils", "data_utils"],
+    ["param_utils", "data_utils", "read_ahead", "eval_cache", "random_data"],
     ["jax_utils", "schedules", "example_scores"],
     ["optimizers", "optax_submission"],
     ["evaluate", "old_package"],
@@ -30,6 +36,8 @@ LAYERS = [
     ["trial_run"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
+
+FACTS = sorted((ROOT / "workloads").glob("*/facts.py"))
 
 MAY_IMPORT_FLAX = {
     "algoperf.layers",
@@ -128,11 +136,16 @@ def test_the_harness_knows_no_workload_submission_or_scoring(name):
 def test_facts_need_the_standard_library_alone():
     for name in ("algoperf.facts", "algoperf.records", "algoperf.stop_request"):
         assert packages(name) <= sys.stdlib_module_names
-    for name in ("workloads.catalog", "workloads.files"):
-        assert packages(name) <= sys.stdlib_module_names | {"algoperf"}
-        assert {m for m in imports(name) if m.startswith("algoperf")} == {
-            "algoperf.facts"
+    facts = [f"workloads.{file.parent.name}.facts" for file in FACTS]
+    for name in ("workloads.catalog", "workloads.files", *facts):
+        assert packages(name) <= sys.stdlib_module_names | {"algoperf", "workloads"}
+        assert {m for m in imports(name) if m.startswith("algoperf")} <= {
+            "algoperf.facts",
+            "algoperf.prepare.manifest",
         }
+    assert packages("algoperf.prepare.manifest") <= sys.stdlib_module_names | {
+        "algoperf"
+    }
 
 
 @pytest.mark.parametrize("name", SCORING)

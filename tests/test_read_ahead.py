@@ -139,7 +139,7 @@ EXAMPLE = {
 
 
 def test_random_batches_have_the_declared_shapes():
-    source = RandomSource({"train": EXAMPLE, "validation": EXAMPLE})
+    source = RandomSource(EXAMPLE)
     train = source.batches("train", 64, 0)
     first, second, third = next(train), next(train), next(train)
     images, noise = first["inputs"]

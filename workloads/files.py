@@ -3,15 +3,22 @@
 from pathlib import Path
 
 from algoperf.facts import Facts, Presence, UserError
+from algoperf.prepare import manifest
 
 
 def presence(facts: Facts, data_dir: Path | None) -> Presence:
-    """Whether the files a workload reads are there, all, in part, or not at all."""
+    """Whether the files a workload reads are there, all, in part, or not at all.
+
+    A preparation that was begun and has not ended counts as partial, whatever is there.
+    """
     if not facts.data.alternatives:
         return "bundled"
     if data_dir is None:
         return "missing"
-    absent = _absent(facts, data_dir / facts.data.folder)
+    folder = data_dir / facts.data.folder
+    if _is_unfinished(folder):
+        return "partial"
+    absent = _absent(facts, folder)
     if not all(absent):
         return "prepared"
     complete = [len(patterns) for patterns in facts.data.alternatives]
@@ -37,12 +44,26 @@ def require(facts: Facts, data_dir: Path | None) -> Path | None:
     folder = data_dir / need.folder
     if found == "prepared":
         return folder
+    if _is_unfinished(folder):
+        raise UserError(
+            f"the preparation of {folder} ({need.summary}) has not ended, or "
+            "--verify found damaged files. To go on: algoperf prepare "
+            f"--workload={facts.name} --data_dir={data_dir}."
+        )
     nearest = min(_absent(facts, folder), key=len)
     problem = "is incomplete" if found == "partial" else "does not have the data"
     raise UserError(
         f"{folder} {problem} of {facts.name} ({need.summary}); missing: "
         f"{', '.join(nearest)}. To get it: {need.how_to_get}."
     )
+
+
+def _is_unfinished(folder: Path) -> bool:
+    try:
+        begun = manifest.load(folder)
+    except UserError:  # damaged: `prepare` says what to do
+        return True
+    return begun is not None and not begun.complete
 
 
 def _absent(facts: Facts, folder: Path) -> list[list[str]]:

@@ -3,28 +3,53 @@
 from importlib import import_module
 from pathlib import Path
 
+from algoperf.data_options import DataOptions
+from algoperf.facts import Facts, UserError
 from algoperf.workload import Workload
 from workloads import catalog
 from workloads.files import require
 
-# Base workload -> the folder that builds it and its variants.
-_HOME = {"digits": "digits", "mnist": "mnist", "mnist_mini": "mnist"}
+# Base workload -> the function that builds it and its variants.
+_BUILDER = {
+    "digits": "digits.workload:build",
+    "mnist": "mnist.workload:build",
+    "mnist_mini": "mnist.workload:build",
+    "cifar": "cifar.workload:build",
+    "cifar_mini": "cifar.workload:build",
+    "imagenet_resnet": "imagenet.workload:build_resnet",
+    "imagenet_resnet_mini": "imagenet.workload:build_resnet",
+    "imagenet_vit": "imagenet.workload:build_vit",
+    "imagenet_vit_mini": "imagenet.workload:build_vit",
+}
 
 
-def load(name: str, data_dir: Path | None = None) -> Workload:
+def load(
+    name: str, data_dir: Path | None = None, options: DataOptions | None = None
+) -> Workload:
     """The workload called `name`.
 
     Raises:
-      UserError: no such workload, or its data is not below `data_dir`.
+      UserError: no such workload, its data is not below `data_dir`, or random data is
+        asked for where real data comes with the package.
     """
     facts = catalog.get(name)
-    folder = require(facts, data_dir)
-    module = import_module(f"workloads.{_HOME[facts.base]}.workload")
-    return module.build(facts, folder)
+    options = options or DataOptions()
+    if not options.random:
+        return _build(facts, require(facts, data_dir), options)
+    if facts.scale == "mini":
+        raise UserError(
+            f"--data=random is for full workloads, whose data may not be there; {name} "
+            "brings its own. Leave the flag out."
+        )
+    return _build(facts, None, options)
 
 
 def without_data(name: str) -> Workload:
-    """The workload for shapes and types alone: its data need not be there."""
-    facts = catalog.get(name)
-    module = import_module(f"workloads.{_HOME[facts.base]}.workload")
-    return module.build(facts, Path("no data"))
+    """A full workload for shapes and types alone: its data need not be there."""
+    return load(name, options=DataOptions(random=True))
+
+
+def _build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
+    module, function = _BUILDER[facts.base].split(":")
+    build = getattr(import_module(f"workloads.{module}"), function)
+    return build(facts, folder, options)

@@ -37,7 +37,7 @@ def run_experiment(request: Request) -> int:
     failed = 0
     with stop.listening():
         for facts in request.workloads:
-            workload = load(facts.name, request.data_dir)
+            workload = load(facts.name, request.data_dir, request.data)
             for plans in studies[facts.name]:
                 records = _run_study(request, workload, plans, stop)
                 failed += sum(record["outcome"] == "failed" for record in records)
@@ -111,6 +111,8 @@ def _run_study(
         overwrite=request.overwrite,
         profile=request.profile,
         style=request.style,
+        eval_batch_size=request.eval_batch_size,
+        random_data=request.data.random,
         flags=request.flags,
     )
     records = []

@@ -9,6 +9,7 @@ from algoperf.facts import UserError, closest
 # Modules are named, not imported: `--help` and `list` must not wait for JAX.
 COMMANDS = {
     "list": ("algoperf.cli.list_command", "workloads and submissions, and their data"),
+    "prepare": ("algoperf.cli.prepare_command", "make a data set of its raw files"),
     "run": ("algoperf.cli.run_command", "train a submission on workloads"),
     "check": ("algoperf.cli.check_command", "try a submission and read its files"),
     "new": ("algoperf.cli.new_command", "write a submission to start from"),

@@ -13,6 +13,7 @@ from absl import flags
 from algoperf.cli import run_flags
 from algoperf.cli.bundled import find_submission, search_space_beside
 from algoperf.cli.flag_parsing import HelpShown, parse
+from algoperf.data_options import DataOptions
 from algoperf.facts import Facts, UserError
 from workloads import catalog
 from workloads.files import require
@@ -58,9 +59,11 @@ class Request:
     studies: tuple[int, ...]
     experiment: Path
     data_dir: Path | None
+    data: DataOptions
     seed: int | None
     max_steps: int | None
     eval_every_steps: int | None
+    eval_batch_size: int | None
     runtime_factor: float
     skip_evals: bool
     save_checkpoints: bool
@@ -87,8 +90,14 @@ def request_from(values: flags.FlagValues) -> Request:
         raise UserError("--workload is missing; `algoperf list` shows what there is.")
     workloads = tuple(catalog.get(name) for name in dict.fromkeys(names))
     data_dir = _folder(values.data_dir) if values.data_dir else None
+    data = DataOptions(
+        eval_cache_bytes=values.eval_cache_gb * 10**9,
+        strict=values.strict_data,
+        random=values.data == "random",
+    )
     for facts in workloads:
-        require(facts, data_dir)
+        if not data.random:
+            require(facts, data_dir)
     # Absolute, because a submission may change the working directory.
     submission = find_submission(values.submission_path).absolute()
     ruleset, search_space = _tuning(values, submission)
@@ -105,9 +114,11 @@ def request_from(values: flags.FlagValues) -> Request:
         studies=studies,
         experiment=experiment,
         data_dir=data_dir,
+        data=data,
         seed=_seed(values.rng_seed),
         max_steps=values.max_global_steps,
         eval_every_steps=values.eval_every_steps,
+        eval_batch_size=values.eval_batch_size,
         runtime_factor=_runtime_factor(values.max_runtime_factor, ruleset),
         skip_evals=values.skip_evals,
         save_checkpoints=values.save_checkpoints,

@@ -99,6 +99,22 @@ def _define_where(flag: Definer) -> None:
         "Accepted: the same command line always continues where it stopped.",
     )
     flag.text("data_dir", None, "Folder with a folder for each data set.")
+    flag.choice(
+        "data",
+        "real",
+        ["real", "random"],
+        "random: batches of the right shapes instead of data, for dry runs and "
+        "throughput of full workloads.",
+    )
+    flag.integer(
+        "eval_cache_gb",
+        16,
+        0,
+        "Memory for decoded evaluation images; splits that do not fit are read again.",
+    )
+    flag.boolean(
+        "strict_data", False, "Stop at a damaged example instead of replacing it."
+    )
     flag.text(
         "imagenet_v2_data_dir",
         None,
@@ -118,6 +134,12 @@ def _define_how(flag: Definer) -> None:
         None,
         1,
         "Evaluate every so many steps instead of the workload's period.",
+    )
+    flag.integer(
+        "eval_batch_size",
+        None,
+        1,
+        "Batch size of evaluations; default: the submission's, or the workload's.",
     )
     flag.number(
         "max_runtime_factor",

@@ -11,6 +11,7 @@ import numpy as np
 
 from algoperf import losses
 from algoperf.data import ArraySource, permutation
+from algoperf.data_options import DataOptions
 from algoperf.facts import Facts, Split
 from algoperf.metrics import CLASSIFICATION
 from algoperf.spec import Batch
@@ -22,9 +23,9 @@ SPLIT_SEED = 1797
 LARGEST_PIXEL = 16
 
 
-def build(facts: Facts, data_dir: Path | None = None) -> Workload:
+def build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
     """The workload of these facts; its data is bundled."""
-    del data_dir
+    del folder, options
     return Workload(
         facts=facts,
         model=DigitsNet(**facts.model),

@@ -1,0 +1,136 @@
+"""Finds and checks the raw files that a preparation starts from."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from algoperf.facts import UserError
+from algoperf.prepare.manifest import Manifest
+from algoperf.prepare.meter import Meter, Say, size
+from algoperf.prepare.plan import Part, Places, Raw, RawFile, Source
+
+_BLOCK_BYTES = 1 << 22
+Fetch = Callable[[RawFile], Path]
+
+
+def choose(
+    part: Part, begun: str | None, places: Places, fetch: Fetch | None
+) -> tuple[Source, Raw]:
+    """The source of a part whose raw files are all there, and where they are.
+
+    `begun` names the source that an earlier run began with: files of two sources must
+    not mix. `fetch` downloads a file where the user allows it.
+
+    Raises:
+      UserError: no source is complete; the message lists what each would need.
+    """
+    sources = [source for source in part.sources if begun in (None, source.name)]
+    for source in sources:
+        raw = {file.name: places.find(file.name) for file in source.files}
+        found = {name: path for name, path in raw.items() if path is not None}
+        if len(found) == len(raw):
+            return source, found
+    for source in sources:
+        absent = [file for file in source.files if places.find(file.name) is None]
+        if fetch is not None and all(file.url for file in absent):
+            return source, {
+                file.name: places.find(file.name) or fetch(file)
+                for file in source.files
+            }
+    raise UserError(_what_is_missing(part, begun, sources, places))
+
+
+def check_sizes(source: Source, raw: Raw) -> None:
+    """Refuses files of another size than the published one.
+
+    Raises:
+      UserError: a file is incomplete, or another one.
+    """
+    for file in source.files:
+        found = raw[file.name].stat().st_size
+        if file.bytes is not None and found != file.bytes:
+            problem = "incomplete" if found < file.bytes else "another file"
+            raise UserError(
+                f"{raw[file.name]} is {problem}: it has {found:,} bytes, and "
+                f"the official file has {file.bytes:,}. Fetch it again"
+                f"{_from_where(file)}; --skip_checksums takes it as it is."
+            )
+
+
+def unchecked(source: Source, raw: Raw, manifest: Manifest) -> list[RawFile]:
+    """The files with a published checksum that was not compared yet."""
+    return [
+        file
+        for file in source.files
+        if file.digest and not manifest.has_checked(raw[file.name], file.digest)
+    ]
+
+
+def check_digest(file: RawFile, path: Path, meter: Meter) -> None:
+    """Compares a file with its published checksum.
+
+    Raises:
+      UserError: they differ.
+    """
+    kind, _, wanted = file.digest.partition(":")
+    found = digest(path, kind, meter)
+    if found != wanted:
+        raise UserError(
+            f"{path} is damaged, or another file: its {kind} is {found}, and the "
+            f"official one is {wanted}. Fetch it again{_from_where(file)}; "
+            "--skip_checksums takes it as it is."
+        )
+
+
+def digest(path: Path, kind: str = "sha256", meter: Meter | None = None) -> str:
+    """The checksum of a file, in hexadecimal digits."""
+    summed = hashlib.new(kind)
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(_BLOCK_BYTES):
+            summed.update(block)
+            if meter is not None:
+                meter.add(len(block))
+    return summed.hexdigest()
+
+
+def tell(source: Source, raw: Raw, say: Say) -> None:
+    """Says which raw files were found."""
+    for file in source.files:
+        path = raw[file.name]
+        say(f"    {file.name}  {size(path.stat().st_size)}  {path}")
+
+
+def _what_is_missing(
+    part: Part, begun: str | None, sources: Sequence[Source], places: Places
+) -> str:
+    lines = [
+        f"the files to make {part.name} from are not in {places.raw_dir} or "
+        f"{places.folder}. Needed:"
+    ]
+    for number, source in enumerate(sources):
+        lines.append(f"  {'or ' if number else ''}{source.name}:")
+        for file in source.files:
+            found = places.find(file.name)
+            lines.append(f"    {file.name}  {_state(file, found)}")
+    if begun is not None:
+        lines.append(
+            f"(An earlier run began with {begun}; to begin anew with other files, "
+            "delete prepare.json in the folder of the data set.)"
+        )
+    if any(file.url for source in sources for file in source.files):
+        lines.append("--download fetches the files that have an address.")
+    lines.append("--raw_dir says where the files are.")
+    return "\n".join(lines)
+
+
+def _state(file: RawFile, found: Path | None) -> str:
+    if found is not None:
+        return f"found: {found}"
+    about = f" ({size(file.bytes)})" if file.bytes else ""
+    return f"MISSING{about}{_from_where(file)}"
+
+
+def _from_where(file: RawFile) -> str:
+    return (
+        f", from {file.url or file.how_to_get}" if file.url or file.how_to_get else ""
+    )

@@ -1,0 +1,193 @@
+"""Generated images that have to be looked at: what the mini image workloads train on.
+
+Each shows one large object on a busy background, with smaller ones around it. Its class
+is its shape and its texture together: neither is enough, and colour, place, size,
+angle and background say nothing. A mirrored or moved image keeps its class.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from algoperf.facts import Split
+
+SHAPES = ("disk", "square", "triangle", "cross", "ring")
+TEXTURES = ("plain", "stripes", "checks", "dots")
+SIDE = 32  # pixels
+
+_CHUNK = 100  # images drawn at once: what a processor's cache holds
+_CLUTTER = 3  # small objects an image
+_NOISE = 24.0  # standard deviation of a pixel, of 255
+_STREAMS: Mapping[Split, int] = {"train": 0, "validation": 1, "test": 2}
+
+Field = np.ndarray  # float32 [images, height, width]
+
+
+def scenes(
+    examples: Mapping[Split, int], seed: int, textures: Sequence[str] = TEXTURES
+) -> dict[str, dict[str, np.ndarray]]:
+    """Images uint8 [n, 32, 32, 3] and classes int32 [n] per split.
+
+    There are as many classes as pairs of a shape and one of the `textures`.
+    """
+    return {
+        split: _split(examples[split], (seed, stream), textures)
+        for split, stream in _STREAMS.items()
+    }
+
+
+def _split(
+    count: int, key: tuple[int, int], textures: Sequence[str]
+) -> dict[str, np.ndarray]:
+    # Raw draws, because NumPy promises those to stay the same between versions.
+    bits = np.random.Philox(key=key)
+    images = np.empty((count, SIDE, SIDE, 3), np.uint8)
+    classes = np.empty(count, np.int32)
+    for start in range(0, count, _CHUNK):
+        part = slice(start, min(start + _CHUNK, count))
+        draw = _Uniform(bits)
+        images[part], classes[part] = _draw(draw, part.stop - start, textures)
+    return {"inputs": images, "targets": classes}
+
+
+class _Uniform:
+    """Uniform numbers in [low, high) from raw 64-bit draws."""
+
+    def __init__(self, bits: np.random.Philox):
+        self._bits = bits
+
+    def __call__(self, low: float, high: float, *shape: int) -> np.ndarray:
+        raw = self._bits.random_raw(int(np.prod(shape))) >> np.uint64(40)
+        unit = raw.astype(np.float32) / np.float32(2**24)
+        return (low + (high - low) * unit).reshape(shape).astype(np.float32)
+
+    def normal(self, *shape: int) -> np.ndarray:
+        """Nearly normal: the sum of four uniform 16-bit numbers, all of one draw."""
+        raw = self._bits.random_raw(int(np.prod(shape)))
+        total = sum(((raw >> np.uint64(16 * i)) & np.uint64(0xFFFF)) for i in range(4))
+        centred = total.astype(np.float32) / np.float32(2**16) - np.float32(2)
+        return centred.reshape(shape) * np.float32(3**0.5)
+
+    def choice(self, options: int, count: int) -> np.ndarray:
+        return np.minimum(self(0, options, count).astype(np.int32), options - 1)
+
+
+def _draw(
+    draw: _Uniform, count: int, textures: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    canvas = _background(draw, count)
+    for _ in range(_CLUTTER):
+        _put(canvas, draw, textures, (0.08, 0.15), draw(0.0, 1.0, 2, count))
+    place = draw(0.35, 0.65, 2, count)
+    shape, texture = _put(canvas, draw, textures, (0.22, 0.34), place)
+    pixels = np.clip(canvas * 255 + _NOISE * draw.normal(*canvas.shape), 0, 255)
+    return np.rint(pixels).astype(np.uint8), shape * len(textures) + texture
+
+
+def _background(draw: _Uniform, count: int) -> np.ndarray:
+    """Two colours that slow waves blend: float32 [count, 32, 32, 3] in [0, 1]."""
+    centres = (np.arange(SIDE, dtype=np.float32) + np.float32(0.5)) / SIDE
+    y, x = centres[None, :, None], centres[None, None, :]
+    blend = np.zeros((count, SIDE, SIDE), np.float32)
+    for _ in range(3):
+        fx, fy, phase = (each[:, None, None] for each in draw(-2.0, 2.0, 3, count))
+        blend += np.sin(2 * np.pi * (fx * x + fy * y) + 3 * phase)
+    blend = (0.5 + blend / 6)[..., None]
+    first, second = draw(0.0, 1.0, 2, count, 1, 1, 3)
+    return blend * first + (1 - blend) * second
+
+
+def _put(
+    canvas: np.ndarray,
+    draw: _Uniform,
+    textures: Sequence[str],
+    radii: tuple[float, float],
+    place: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws an object into every image; returns their shapes and textures [count]."""
+    count = len(canvas)
+    shape, texture = draw.choice(len(SHAPES), count), draw.choice(len(textures), count)
+    radius = draw(*radii, count)[:, None, None]
+    window = _window(place, radii[1])
+    u, v = _turned(window, place, draw(0, 2 * np.pi, count))
+    # Distance to the edge in pixels, inside above 0: edges are one pixel soft.
+    depth = _by_kind(shape, [_SHAPE[name] for name in SHAPES], u / radius, v / radius)
+    cover = np.clip(0.5 + depth * radius * SIDE, 0, 1)[..., None]
+    waves = draw(2.6, 3.6, count)[:, None, None] / (2 * radius)
+    s, t = _turned(window, place, draw(0, 2 * np.pi, count))
+    pattern = _by_kind(texture, [_TEXTURE[n] for n in textures], s * waves, t * waves)
+    light, dark = draw(0.0, 1.0, 2, count, 1, 1, 3)
+    # The two colours of a texture have to be told apart.
+    dark = np.where(np.abs(light - dark) < 0.35, (light + 0.5) % 1.0, dark)
+    colour = np.where(pattern[..., None] > 0, light, dark)
+    pixels = np.arange(count)[:, None, None], *window
+    behind = canvas[pixels]
+    canvas[pixels] = behind + cover * (colour - behind)
+    return shape, texture
+
+
+def _window(place: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows [count, n, 1] and columns [count, 1, n] that hold objects so large."""
+    side = min(SIDE, int(2 * radius * SIDE) + 3)
+    first = np.clip(np.floor(place * SIDE - side / 2), 0, SIDE - side).astype(int)
+    rows, columns = (corner[:, None] + np.arange(side) for corner in first)
+    return rows[:, :, None], columns[:, None, :]
+
+
+def _turned(
+    window: tuple[np.ndarray, np.ndarray], place: np.ndarray, angle: np.ndarray
+) -> tuple[Field, Field]:
+    """Coordinates about each image's place [2, count], turned by its angle [count].
+
+    Of the pixels' centres, in a canvas of side 1.
+    """
+    y, x = (
+        (pixels.astype(np.float32) + np.float32(0.5)) / SIDE - centre[:, None, None]
+        for pixels, centre in zip(window, place, strict=True)
+    )
+    cos, sin = np.cos(angle)[:, None, None], np.sin(angle)[:, None, None]
+    return cos * x + sin * y, cos * y - sin * x
+
+
+def _by_kind(
+    kinds: np.ndarray,
+    functions: list[Callable[[Field, Field], Field]],
+    u: Field,
+    v: Field,
+) -> Field:
+    """Each image's own function of its coordinates."""
+    values = np.empty(u.shape, np.float32)
+    for kind, function in enumerate(functions):
+        rows = kinds == kind
+        values[rows] = function(u[rows], v[rows])
+    return values
+
+
+def _cross(u: Field, v: Field) -> Field:
+    arms = 0.36 - np.minimum(np.abs(u), np.abs(v))
+    return np.minimum(arms, 1 - np.maximum(np.abs(u), np.abs(v)))
+
+
+def _checks(s: Field, t: Field) -> Field:
+    return np.sin(2 * np.pi * s) * np.sin(2 * np.pi * t)
+
+
+def _dots(s: Field, t: Field) -> Field:
+    return 0.1 - (s % 1 - 0.5) ** 2 - (t % 1 - 0.5) ** 2
+
+
+# Distance inside the edge of a shape of radius 1, about; below 0 outside.
+_SHAPE: Mapping[str, Callable[[Field, Field], Field]] = {
+    "disk": lambda u, v: 1 - np.hypot(u, v),
+    "square": lambda u, v: 0.87 - np.maximum(np.abs(u), np.abs(v)),
+    "triangle": lambda u, v: np.minimum(v + 0.6, (1.2 - v) / 2 - 0.866 * np.abs(u)),
+    "cross": _cross,
+    "ring": lambda u, v: 0.24 - np.abs(np.hypot(u, v) - 0.76),
+}
+# Light where above 0; one period of a texture has length 1.
+_TEXTURE: Mapping[str, Callable[[Field, Field], Field]] = {
+    "plain": lambda s, t: np.ones_like(s),
+    "stripes": lambda s, t: np.sin(2 * np.pi * s),
+    "checks": _checks,
+    "dots": _dots,
+}
