@@ -106,6 +106,16 @@ def test_rows_below_the_top_are_not_decoded(kind):
     np.testing.assert_array_equal(decode_top(holed, "it", 30), by_pillow(data)[:30])
 
 
+@pytest.mark.parametrize("kind", ["4:4:4", "4:2:0", "grey"])
+def test_rows_of_the_top_that_run_out_of_data_raise(kind):
+    """A file cut short to which somebody gave an end."""
+    data = FILES[kind]
+    ended = data[: len(data) // 2] + b"\xff\xd9"
+    np.testing.assert_array_equal(decode_top(ended, "it", 20), by_pillow(data)[:20])
+    with pytest.raises(CorruptImage, match="premature end of data segment"):
+        decode_top(ended, "it", 90)
+
+
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"GIF89a", b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_image_raises(data):
     for read in (decode, size, lambda *its: decode_top(*its, rows=1)):

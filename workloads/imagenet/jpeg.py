@@ -14,6 +14,7 @@ _END_OF_IMAGE = b"\xff\xd9"
 _BASELINE = (0xC0, 0xC1)  # start of frame of Huffman-coded sequential JPEG
 # Smooth upsampling of the colours looks at one row of them below, two rows of pixels.
 _ROWS_OF_CONTEXT = 2
+_BYTES_LEFT_OVER = "extraneous bytes before marker"  # libjpeg's JWRN_EXTRANEOUS_DATA
 
 
 class CorruptImage(UserError):
@@ -66,7 +67,7 @@ def decode_top(data: bytes, name: str, rows: int) -> np.ndarray:
     Rows below are not decoded where the file allows it (sequential JPEG). Damage to
     them is not noticed then, nor is an undefined Huffman code in the rows above: the
     decoder tells its last warning only, which is the one about the bytes left over.
-    A file without its end raises all the same.
+    Rows above that run out of data raise, and so does a file without its end.
 
     Raises:
       CorruptImage: the file is damaged or cut short.
@@ -74,12 +75,19 @@ def decode_top(data: bytes, name: str, rows: int) -> np.ndarray:
     field = _height_field(data) if data.endswith(_END_OF_IMAGE) else None
     if field is None:
         return decode(data, name)[:rows]
-    height, _, colorspace, _ = _header(data, name)
+    height, width, colorspace, _ = _header(data, name)
     needed = rows + _ROWS_OF_CONTEXT
     if needed >= height or colorspace == "CMYK":
         return decode(data, name)[:rows]
     shorter = data[:field] + needed.to_bytes(2, "big") + data[field + 2 :]
-    return _decode_rgb(shorter, name, strict=False)[:rows]
+    pixels = np.empty((needed, width, 3), np.uint8)
+    try:
+        simplejpeg.decode_jpeg(shorter, buffer=pixels)
+    except ValueError as error:
+        # It comes after the pixels were written.
+        if _BYTES_LEFT_OVER not in str(error):
+            raise CorruptImage(name, str(error)) from None
+    return pixels[:rows]
 
 
 def _header(data: bytes, name: str) -> tuple[int, int, str, str]:
@@ -89,9 +97,9 @@ def _header(data: bytes, name: str) -> tuple[int, int, str, str]:
         raise CorruptImage(name, str(error)) from None
 
 
-def _decode_rgb(data: bytes, name: str, strict: bool = True) -> np.ndarray:
+def _decode_rgb(data: bytes, name: str) -> np.ndarray:
     try:
-        return simplejpeg.decode_jpeg(data, strict=strict)
+        return simplejpeg.decode_jpeg(data)
     except ValueError as error:
         raise CorruptImage(name, str(error)) from None
 
