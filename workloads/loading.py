@@ -35,13 +35,13 @@ def load(
     facts = catalog.get(name)
     options = options or DataOptions()
     if not options.random:
-        return _build(facts, require(facts, data_dir), options)
+        return build(facts, require(facts, data_dir), options)
     if facts.scale == "mini":
         raise UserError(
             f"--data=random is for full workloads, whose data may not be there; {name} "
             "brings its own. Leave the flag out."
         )
-    return _build(facts, None, options)
+    return build(facts, None, options)
 
 
 def without_data(name: str) -> Workload:
@@ -49,7 +49,11 @@ def without_data(name: str) -> Workload:
     return load(name, options=DataOptions(random=True))
 
 
-def _build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
+def build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
+    """The workload of these facts, which need not be the catalog's.
+
+    `folder` has the data set; None for what is bundled or generated.
+    """
     module, function = _BUILDER[facts.base].split(":")
-    build = getattr(import_module(f"workloads.{module}"), function)
-    return build(facts, folder, options)
+    builder = getattr(import_module(f"workloads.{module}"), function)
+    return builder(facts, folder, options)

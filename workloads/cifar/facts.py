@@ -64,7 +64,7 @@ CIFAR_MINI = replace(
         "test": 1_000,
     },
     data=DataFiles("generated images of 10 kinds of objects, no download"),
-    model={"stage_sizes": [1, 1, 1], "num_filters": 16},
+    model={"stage_sizes": [1, 1, 1], "num_filters": 8},
 )
 
 FULL = (CIFAR,)

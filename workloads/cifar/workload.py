@@ -9,7 +9,7 @@ from algoperf.workload import Workload
 from workloads.cifar import data
 from workloads.cifar.model import cifar_resnet
 from workloads.imagenet.resnet import feed_resnet
-from workloads.imagenet.scenes import SIDE, scenes
+from workloads.imagenet.scenes import SIDE, Scene, scenes
 from workloads.imagenet.small_images import small_images
 from workloads.imagenet.workload import image_workload, normalise_images, random_images
 
@@ -17,7 +17,7 @@ from workloads.imagenet.workload import image_workload, normalise_images, random
 MEAN = (0.49139968 * 255, 0.48215827 * 255, 0.44653124 * 255)
 STDDEV = (0.24703233 * 255, 0.24348505 * 255, 0.26158768 * 255)
 MINI_SEED = 10
-MINI_TEXTURES = ("stripes", "dots")  # with five shapes: ten classes
+MINI_SCENE = Scene(textures=("stripes", "dots"))  # with five shapes: ten classes
 
 
 def build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
@@ -26,7 +26,7 @@ def build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
     if options.random:
         source = random_images(SIDE, model.num_classes)
     elif folder is None:
-        load = functools.partial(scenes, facts.examples, MINI_SEED, MINI_TEXTURES)
+        load = functools.partial(scenes, facts.examples, MINI_SEED, MINI_SCENE)
         source = small_images(load, facts.examples)
     else:
         source = small_images(functools.partial(data.load, folder), facts.examples)

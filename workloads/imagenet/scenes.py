@@ -5,7 +5,9 @@ is its shape and its texture together: neither is enough, and colour, place, siz
 angle and background say nothing. A mirrored or moved image keeps its class.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,29 +18,48 @@ TEXTURES = ("plain", "stripes", "checks", "dots")
 SIDE = 32  # pixels
 
 _CHUNK = 100  # images drawn at once: what a processor's cache holds
-_CLUTTER = 3  # small objects an image
-_NOISE = 24.0  # standard deviation of a pixel, of 255
+_NOISE = 12.0  # standard deviation of a pixel, of 255
 _STREAMS: Mapping[Split, int] = {"train": 0, "validation": 1, "test": 2}
 
 Field = np.ndarray  # float32 [images, height, width]
 
 
-def scenes(
-    examples: Mapping[Split, int], seed: int, textures: Sequence[str] = TEXTURES
-) -> dict[str, dict[str, np.ndarray]]:
-    """Images uint8 [n, 32, 32, 3] and classes int32 [n] per split.
+class Scene(NamedTuple):
+    """What images may show: how hard they are.
 
-    There are as many classes as pairs of a shape and one of the `textures`.
+    Attributes:
+      textures: those that occur; with each shape they make a class.
+      turn: the largest angle in radians that an object and a texture are turned by.
+      spread: the farthest that an object is from the centre, of the image's side.
+      clutter: how many small objects are around it.
+      bright: whether objects are always brighter than what is behind them, and the
+        one colour of a texture than the other.
     """
+
+    textures: Sequence[str] = TEXTURES
+    turn: float = np.pi
+    spread: float = 0.15
+    clutter: int = 2
+    bright: bool = False
+
+    @property
+    def num_classes(self) -> int:
+        return len(SHAPES) * len(self.textures)
+
+
+def scenes(
+    examples: Mapping[Split, int], seed: int, scene: Scene
+) -> dict[str, dict[str, np.ndarray]]:
+    """Images uint8 [n, 32, 32, 3] and classes int32 [n] per split, read-only."""
     return {
-        split: _split(examples[split], (seed, stream), textures)
+        split: dict(_split(examples[split], (seed, stream), scene))
         for split, stream in _STREAMS.items()
     }
 
 
-def _split(
-    count: int, key: tuple[int, int], textures: Sequence[str]
-) -> dict[str, np.ndarray]:
+# Workloads share their images: the variants have those of their base.
+@functools.lru_cache(maxsize=6)
+def _split(count: int, key: tuple[int, int], scene: Scene) -> dict[str, np.ndarray]:
     # Raw draws, because NumPy promises those to stay the same between versions.
     bits = np.random.Philox(key=key)
     images = np.empty((count, SIDE, SIDE, 3), np.uint8)
@@ -46,7 +67,9 @@ def _split(
     for start in range(0, count, _CHUNK):
         part = slice(start, min(start + _CHUNK, count))
         draw = _Uniform(bits)
-        images[part], classes[part] = _draw(draw, part.stop - start, textures)
+        images[part], classes[part] = _draw(draw, part.stop - start, scene)
+    for array in (images, classes):
+        array.flags.writeable = False
     return {"inputs": images, "targets": classes}
 
 
@@ -72,20 +95,18 @@ class _Uniform:
         return np.minimum(self(0, options, count).astype(np.int32), options - 1)
 
 
-def _draw(
-    draw: _Uniform, count: int, textures: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    canvas = _background(draw, count)
-    for _ in range(_CLUTTER):
-        _put(canvas, draw, textures, (0.08, 0.15), draw(0.0, 1.0, 2, count))
-    place = draw(0.35, 0.65, 2, count)
-    shape, texture = _put(canvas, draw, textures, (0.22, 0.34), place)
+def _draw(draw: _Uniform, count: int, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+    canvas = _background(draw, count, 0.5 if scene.bright else 1.0)
+    for _ in range(scene.clutter):
+        _put(canvas, draw, scene, (0.08, 0.15), draw(0.0, 1.0, 2, count))
+    place = 0.5 + draw(-scene.spread, scene.spread, 2, count)
+    shape, texture = _put(canvas, draw, scene, (0.28, 0.42), place)
     pixels = np.clip(canvas * 255 + _NOISE * draw.normal(*canvas.shape), 0, 255)
-    return np.rint(pixels).astype(np.uint8), shape * len(textures) + texture
+    return np.rint(pixels).astype(np.uint8), shape * len(scene.textures) + texture
 
 
-def _background(draw: _Uniform, count: int) -> np.ndarray:
-    """Two colours that slow waves blend: float32 [count, 32, 32, 3] in [0, 1]."""
+def _background(draw: _Uniform, count: int, brightest: float) -> np.ndarray:
+    """Two colours that slow waves blend: float32 [count, 32, 32, 3] from 0."""
     centres = (np.arange(SIDE, dtype=np.float32) + np.float32(0.5)) / SIDE
     y, x = centres[None, :, None], centres[None, None, :]
     blend = np.zeros((count, SIDE, SIDE), np.float32)
@@ -93,32 +114,35 @@ def _background(draw: _Uniform, count: int) -> np.ndarray:
         fx, fy, phase = (each[:, None, None] for each in draw(-2.0, 2.0, 3, count))
         blend += np.sin(2 * np.pi * (fx * x + fy * y) + 3 * phase)
     blend = (0.5 + blend / 6)[..., None]
-    first, second = draw(0.0, 1.0, 2, count, 1, 1, 3)
+    first, second = draw(0.0, brightest, 2, count, 1, 1, 3)
     return blend * first + (1 - blend) * second
 
 
 def _put(
     canvas: np.ndarray,
     draw: _Uniform,
-    textures: Sequence[str],
+    scene: Scene,
     radii: tuple[float, float],
     place: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draws an object into every image; returns their shapes and textures [count]."""
     count = len(canvas)
-    shape, texture = draw.choice(len(SHAPES), count), draw.choice(len(textures), count)
+    functions = [_TEXTURE[name] for name in scene.textures]
+    shape, texture = draw.choice(len(SHAPES), count), draw.choice(len(functions), count)
     radius = draw(*radii, count)[:, None, None]
     window = _window(place, radii[1])
-    u, v = _turned(window, place, draw(0, 2 * np.pi, count))
+    u, v = _turned(window, place, draw(-scene.turn, scene.turn, count))
     # Distance to the edge in pixels, inside above 0: edges are one pixel soft.
     depth = _by_kind(shape, [_SHAPE[name] for name in SHAPES], u / radius, v / radius)
     cover = np.clip(0.5 + depth * radius * SIDE, 0, 1)[..., None]
-    waves = draw(2.6, 3.6, count)[:, None, None] / (2 * radius)
-    s, t = _turned(window, place, draw(0, 2 * np.pi, count))
-    pattern = _by_kind(texture, [_TEXTURE[n] for n in textures], s * waves, t * waves)
+    waves = draw(2.2, 3.0, count)[:, None, None] / (2 * radius)
+    s, t = _turned(window, place, draw(-scene.turn, scene.turn, count))
+    pattern = _by_kind(texture, functions, s * waves, t * waves)
     light, dark = draw(0.0, 1.0, 2, count, 1, 1, 3)
-    # The two colours of a texture have to be told apart.
-    dark = np.where(np.abs(light - dark) < 0.35, (light + 0.5) % 1.0, dark)
+    if scene.bright:
+        light, dark = 0.6 + 0.4 * light, 0.35 * dark
+    else:  # the two have to be told apart
+        dark = np.where(np.abs(light - dark) < 0.35, (light + 0.5) % 1.0, dark)
     colour = np.where(pattern[..., None] > 0, light, dark)
     pixels = np.arange(count)[:, None, None], *window
     behind = canvas[pixels]

@@ -22,24 +22,28 @@ from workloads.imagenet import mixup
 from workloads.imagenet.data import ImageNet
 from workloads.imagenet.images import IMAGE_SIZE
 from workloads.imagenet.resnet import ResNet, feed_resnet
-from workloads.imagenet.scenes import SIDE, scenes
+from workloads.imagenet.scenes import SIDE, Scene, scenes
 from workloads.imagenet.small_images import small_images
 from workloads.imagenet.vit import ViT, feed_vit
 
+NUM_CLASSES = 1000
 MINI_SEED = 2012  # of the generated images
+# A transformer learns from so few images what moves little and keeps its contrast.
+RESNET_SCENE = Scene()
+VIT_SCENE = Scene(turn=0.6, spread=0.1, clutter=1, bright=True)
 
 
 def build_resnet(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
     """ResNet-50, a variant of it, or a small one."""
     model = ResNet(**facts.model)
-    data = _source(facts, folder, options, model.num_classes, mixes=False)
+    data = _source(facts, folder, options, RESNET_SCENE)
     return image_workload(facts, model, feed_resnet, data, output="Dense_0")
 
 
 def build_vit(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
     """ViT-S/16, a variant of it, or a small one."""
     model = ViT(**facts.model)
-    data = _source(facts, folder, options, model.num_classes, mixes=True)
+    data = _source(facts, folder, options, VIT_SCENE, mixes=True)
     finish = functools.partial(mix_images, num_classes=model.num_classes)
     return image_workload(facts, model, feed_vit, data, output="head", finish=finish)
 
@@ -105,14 +109,13 @@ def _source(
     facts: Facts,
     folder: Path | None,
     options: DataOptions,
-    num_classes: int,
-    mixes: bool,
+    scene: Scene,
+    mixes: bool = False,
 ) -> DataSource:
-    side = IMAGE_SIZE if facts.scale == "full" else SIDE
     if options.random:
-        return random_images(side, num_classes, mixes)
+        return random_images(IMAGE_SIZE, NUM_CLASSES, mixes)
     if folder is None:
-        load = functools.partial(scenes, facts.examples, MINI_SEED)
+        load = functools.partial(scenes, facts.examples, MINI_SEED, scene)
         return small_images(load, facts.examples, mixes)
     source = ImageNet(folder, facts.examples, options, mixes)
     return EvalCache(source, options.eval_cache_bytes)

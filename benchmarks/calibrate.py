@@ -1,0 +1,228 @@
+"""Where the targets of the mini workloads come from.
+
+AlgoPerf sets a target by tuning several algorithms for three quarters of the step hint
+and running the best again with other seeds: the validation target is the median of
+their best values, the test target the worst test value among the runs that reach it.
+This does the same. Every run is a row in calibration.csv; rows that are there are not
+run again, so it may be stopped at any time. Afterwards it prints the targets.
+
+    python benchmarks/calibrate.py --workloads=imagenet_resnet_mini
+"""
+
+import argparse
+import csv
+import itertools
+import json
+import statistics
+import tempfile
+from collections import namedtuple
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from algoperf.cli.bundled import bundled_submissions
+from algoperf.data_options import DataOptions
+from algoperf.facts import Facts
+from algoperf.limits import Limits
+from algoperf.stop_request import StopRequest
+from algoperf.study import TrialPlan
+from algoperf.trial_run import RunOptions, TrialRun
+from workloads.catalog import CATALOG
+from workloads.loading import build
+
+TABLE = Path(__file__).with_name("calibration.csv")
+COLUMNS = (
+    "workload",
+    "submission",
+    "point",
+    "seed",
+    "steps",
+    "seconds",
+    "validation",
+    "test",
+)
+SHARE_OF_HINT = 0.75
+SEEDS = (0, 1, 2)
+
+_ADAM = {
+    "one_minus_beta1": 0.1,
+    "beta2": 0.99,
+    "weight_decay": 0.05,
+    "warmup_factor": 0.05,
+    "dropout_rate": 0.0,
+    "label_smoothing": 0.0,
+}
+_SGD = {
+    "one_minus_beta1": 0.1,
+    "weight_decay": 1e-4,
+    "warmup_factor": 0.05,
+    "decay_steps_factor": 0.9,
+    "end_factor": 0.01,
+    "dropout_rate": 0.0,
+    "label_smoothing": 0.0,
+}
+# Submission -> points to try. The smallest rate of `nesterov` stands for SGD as it
+# is without tuning, which is not to reach the target.
+CANDIDATES: dict[str, list[dict[str, float]]] = {
+    "nadamw_external": [_ADAM | {"learning_rate": rate} for rate in (1e-3, 3e-3, 1e-2)],
+    "muon": [_ADAM | {"learning_rate": rate} for rate in (3e-3, 1e-2)],
+    "nesterov": [_SGD | {"learning_rate": rate} for rate in (1e-3, 0.03, 0.3)],
+}
+Row = dict[str, Any]
+
+
+class Run(NamedTuple):
+    """One training run."""
+
+    workload: str
+    submission: str
+    point: dict[str, float]
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        point = json.dumps(self.point, sort_keys=True)
+        return self.workload, self.submission, point, str(self.seed)
+
+
+class Silent:
+    """Shows nothing of a trial."""
+
+    def stepped(self, progress: Any, submission_s: float) -> None: ...
+    def evaluated(self, progress: Any) -> None: ...
+    def message(self, text: str) -> None: ...
+    def ended(self, record: dict[str, Any]) -> None: ...
+
+
+def calibrate(name: str, rows: dict[tuple[str, ...], Row]) -> None:
+    """Makes all runs of a workload that are not in the table."""
+    facts = CATALOG[name]
+    if facts.base == name:
+        for submission, points in CANDIDATES.items():
+            for point in points:
+                make(Run(name, submission, point, SEEDS[0]), rows)
+        chosen = best(name, rows)
+    else:
+        # A variant is a change of the model: what is best for its base is tried.
+        chosen = best(facts.base, rows)
+    submission, point = chosen
+    for seed in SEEDS:
+        make(Run(name, submission, point, seed), rows)
+
+
+def best(name: str, rows: dict[tuple[str, ...], Row]) -> tuple[str, dict[str, float]]:
+    """Submission and point with the best value of a workload, at the first seed."""
+    facts = CATALOG[name]
+    first = [row for row in of(name, rows) if int(row["seed"]) == SEEDS[0]]
+    pick = max if facts.goal == "max" else min
+    row = pick(first, key=lambda row: float(row["validation"]))
+    return row["submission"], json.loads(row["point"])
+
+
+def of(name: str, rows: dict[tuple[str, ...], Row]) -> list[Row]:
+    """The rows of a workload."""
+    return [row for row in rows.values() if row["workload"] == name]
+
+
+def make(run: Run, rows: dict[tuple[str, ...], Row]) -> None:
+    """Trains, and appends the row."""
+    if run.key in rows:
+        return
+    facts = CATALOG[run.workload]
+    steps = int(SHARE_OF_HINT * facts.step_hint)
+    unreachable = float("inf") if facts.goal == "max" else float("-inf")
+    facts = replace(facts, step_hint=steps, validation_target=unreachable)
+    evaluations = list(trained(facts, run, steps))
+    validation = [values[f"validation/{facts.metric}"] for values, _ in evaluations]
+    pick = max if facts.goal == "max" else min
+    place = validation.index(pick(validation)) if validation else None
+    row = dict(zip(COLUMNS, run.key, strict=False))
+    row |= {"steps": steps, "seconds": "", "validation": "nan", "test": "nan"}
+    if place is not None:
+        values, _ = evaluations[place]
+        row["seconds"] = round(evaluations[-1][1], 1)
+        row["validation"] = f"{validation[place]:.5g}"
+        row["test"] = f"{values[f'test/{facts.metric}']:.5g}"
+    rows[run.key] = row
+    with TABLE.open("a", newline="") as file:
+        csv.DictWriter(file, COLUMNS).writerow(row)
+    shown = f"{run.point['learning_rate']:g} seed {run.seed}"
+    print(
+        f"{run.workload} {run.submission} {shown}: {row['validation']} "
+        f"({row['seconds']} s)",
+        flush=True,
+    )
+
+
+def trained(facts: Facts, run: Run, steps: int) -> Iterator[tuple[Row, float]]:
+    """(metrics, submission seconds) at every evaluation of a trial."""
+    limits = Limits(
+        max_runtime_s=1e9,
+        max_steps=steps,
+        eval_every_steps=facts.eval_period_steps,
+    )
+    point = namedtuple("Hyperparameters", run.point)(**run.point)
+    with tempfile.TemporaryDirectory() as folder:
+        plan = TrialPlan(0, 1, run.seed, point, Path(folder) / "trial_1")
+        trial = TrialRun(
+            plan,
+            build(facts, None, DataOptions()),
+            bundled_submissions()[run.submission],
+            RunOptions("external", limits, save_checkpoints=False),
+            Silent(),
+        )
+        trial.run(StopRequest())
+        with (plan.folder / "eval_measurements.csv").open() as file:
+            for values in csv.DictReader(file):
+                numbers = {k: float(v) for k, v in values.items() if v}
+                yield numbers, numbers["accumulated_submission_time"]
+
+
+def targets(name: str, rows: dict[tuple[str, ...], Row]) -> str:
+    """A line with the targets that the table gives a workload."""
+    facts = CATALOG[name]
+    groups = itertools.groupby(
+        sorted(of(name, rows), key=lambda row: (row["submission"], row["point"])),
+        key=lambda row: (row["submission"], row["point"]),
+    )
+    repeated = [list(group) for _, group in groups]
+    repeated = [group for group in repeated if len(group) == len(SEEDS)]
+    pick, worst = (max, min) if facts.goal == "max" else (min, max)
+    chosen = pick(
+        repeated, key=lambda g: statistics.median(float(r["validation"]) for r in g)
+    )
+    validation = statistics.median(float(row["validation"]) for row in chosen)
+    reached = [
+        float(row["test"])
+        for row in chosen
+        if pick(float(row["validation"]), validation) == float(row["validation"])
+    ]
+    seconds = statistics.median(float(row["seconds"]) for row in chosen)
+    return (
+        f"{name}: validation {validation:g}, test {worst(reached):g} "
+        f"({chosen[0]['submission']}, {seconds:.0f} s; now "
+        f"{facts.validation_target:g}, {facts.test_target:g})"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workloads", required=True, help="by commas; bases first")
+    names = parser.parse_args().workloads.split(",")
+    if not TABLE.exists():
+        TABLE.write_text(",".join(COLUMNS) + "\n")
+    with TABLE.open(newline="") as file:
+        found = list(csv.DictReader(file))
+    rows = {
+        tuple(row[name] for name in ("workload", "submission", "point", "seed")): row
+        for row in found
+    }
+    for name in names:
+        calibrate(name, rows)
+    for name in names:
+        print(targets(name, rows))
+
+
+if __name__ == "__main__":
+    main()
