@@ -2,6 +2,7 @@
 #   make demo              train three submissions on real data, show a leaderboard
 #   make test              the test suite          make test-slow   what takes minutes
 #   make lint              format, lint and types  make bench       the recorded figures
+#   make docs              the tables of docs/workloads.md
 #   make browser           Chromium, for the tests that open leaderboard.html
 # PYTHON=python3.12 chooses the interpreter, EXTRAS=dev,cuda13 more packages.
 
@@ -14,7 +15,7 @@ DEMO := demo
 DEMO_WORKLOADS := digits,mnist_mini
 RUN := $(BIN)/algoperf run --workload=$(DEMO_WORKLOADS) --experiment_dir=$(DEMO) --rng_seed=2026 --num_studies=2
 
-.PHONY: demo test test-slow lint format bench browser clean
+.PHONY: demo test test-slow lint format bench docs browser clean
 
 demo: $(INSTALLED)
 	$(RUN) --submission_path=adamw --num_tuning_trials=4
@@ -42,6 +43,11 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/clock.py
 	$(BIN)/python benchmarks/command_line.py
 	$(BIN)/python benchmarks/scoring.py
+	$(BIN)/python benchmarks/image_pipeline.py
+	$(BIN)/python benchmarks/vision_step.py
+
+docs: $(INSTALLED)
+	$(BIN)/python docs/make_workloads.py
 
 # Debian's Chromium where that can be installed, else the build that Playwright fetches.
 browser: $(INSTALLED)

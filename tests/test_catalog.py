@@ -1,0 +1,174 @@
+"""What every workload in the catalog promises: the full ones by shapes, the mini ones
+by training on their data."""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from algoperf.cli.bundled import bundled_submissions, search_space_beside
+from algoperf.data_options import DataOptions
+from algoperf.facts import EVAL_SPLITS, UserError
+from algoperf.spec import ForwardPassMode, ParameterType, ShapeTuple
+from algoperf.submission import load_submission
+from algoperf.submission_check import trace_step
+from algoperf.tuning import read_search_space, study_points
+from algoperf.workload import Workload
+from workloads.catalog import CATALOG
+from workloads.loading import load, without_data
+
+FULL = [name for name, facts in CATALOG.items() if facts.scale == "full"]
+MINI = [name for name, facts in CATALOG.items() if facts.scale == "mini"]
+TRAIN, EVAL = ForwardPassMode.TRAIN, ForwardPassMode.EVAL
+KEY, OTHER_KEY = jax.random.PRNGKey(0), jax.random.PRNGKey(1)
+
+
+@pytest.fixture(scope="module", params=CATALOG)
+def any_workload(request) -> Workload:
+    name = request.param
+    return load(name) if CATALOG[name].scale == "mini" else without_data(name)
+
+
+@pytest.fixture(scope="module", params=MINI)
+def mini(request) -> Workload:
+    return load(request.param)
+
+
+@pytest.fixture(scope="module")
+def trained(mini) -> dict[str, Any]:
+    """A workload's first params, state and batch, and its jitted loss."""
+    params, state = mini.init_model_fn(KEY)
+
+    @functools.partial(jax.jit, static_argnames=("mode", "update"))
+    def loss(params, state, batch, key, rate, smoothing, mode, update):
+        logits, new_state = mini.model_fn(
+            params, batch, state, mode, key, update, dropout_rate=rate
+        )
+        weights = batch.get("weights")
+        found = mini.loss_fn(batch["targets"], logits, weights, smoothing)
+        return found["summed"] / found["n_valid_examples"], new_state
+
+    batch = next(mini.batches("train", 16))
+    return {"params": params, "state": state, "batch": batch, "loss": loss}
+
+
+def loss_of(trained, key=KEY, rate=0.0, smoothing=0.0, mode=TRAIN, update=False):
+    arguments = trained["params"], trained["state"], trained["batch"]
+    return trained["loss"](*arguments, key, rate, smoothing, mode=mode, update=update)
+
+
+def test_params_shapes_and_types_are_one_tree(any_workload):
+    shapes, types = any_workload.param_shapes, any_workload.model_params_types
+    assert jax.tree.structure(shapes) == jax.tree.structure(types)
+    leaves = jax.tree.leaves(shapes)
+    assert all(isinstance(leaf, ShapeTuple) for leaf in leaves)
+    assert any_workload.num_params == sum(math.prod(s.shape_tuple) for s in leaves)
+    for path, kind in jax.tree_util.tree_flatten_with_path(types)[0]:
+        names = [key.key for key in path]
+        assert isinstance(kind, ParameterType)
+        assert all(type(name) is str for name in names)
+        is_embedding = kind == ParameterType.EMBEDDING
+        assert not is_embedding or any("embed" in name.lower() for name in names)
+    assert any(any_workload.is_output_params(key) for key in shapes)
+
+
+def test_a_step_of_adamw_goes_through_by_shapes(any_workload):
+    folder = bundled_submissions()["adamw"]
+    space = search_space_beside(folder)
+    (point,) = study_points(read_search_space(space), 1)
+    assert round(trace_step(any_workload, load_submission(folder), point), 1) == 8.0
+
+
+@pytest.mark.parametrize("name", FULL)
+def test_random_batches_are_as_the_model_wants_them(name):
+    workload = without_data(name)
+    for split in ("train", *EVAL_SPLITS):
+        batch = next(workload.batches(split, 2))
+        wanted = workload.example_batch
+        assert batch.keys() - {"weights"} == wanted.keys()
+        assert ("weights" in batch) == (split != "train")
+        assert batch["inputs"].shape == (2, *wanted["inputs"].shape[1:])
+        assert batch["inputs"].dtype == wanted["inputs"].dtype
+        assert len(batch["targets"]) == 2
+
+
+@pytest.mark.parametrize("name", MINI)
+def test_random_data_is_refused_where_real_data_comes_along(name):
+    with pytest.raises(UserError, match=r"--data=random is for full workloads"):
+        load(name, options=DataOptions(random=True))
+
+
+def test_params_are_replicated_float32_and_the_keys_own(mini, trained):
+    again, _ = mini.init_model_fn(KEY)
+    other, _ = mini.init_model_fn(OTHER_KEY)
+    jax.tree.map(np.testing.assert_array_equal, again, trained["params"])
+    for leaf in jax.tree.leaves(trained["params"]):
+        assert leaf.dtype == jnp.float32
+        assert leaf.is_fully_replicated
+    differing = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), again, other)
+    assert any(jax.tree.leaves(differing))
+
+
+def test_a_batch_is_a_function_of_seed_and_index(mini):
+    straight = mini.batches("train", 16, seed=5)
+    batches = [next(straight) for _ in range(3)]
+    resumed = next(mini.batches("train", 16, seed=5, position=2))
+    jax.tree.map(np.testing.assert_array_equal, resumed, batches[2])
+    other = next(mini.batches("train", 16, seed=6))
+    assert not np.array_equal(other["inputs"], batches[0]["inputs"])
+    for leaf in jax.tree.leaves(batches[0]):
+        assert len(leaf) == 16
+
+
+@pytest.mark.parametrize("split", EVAL_SPLITS)
+def test_an_evaluation_has_every_example_once(mini, split):
+    weights = [batch["weights"] for batch in mini.batches(split, 384)]
+    assert sum(float(w.sum()) for w in weights) == mini.facts.examples[split]
+
+
+def test_the_first_loss_and_its_gradient_are_sane(mini, trained):
+    value, grads = jax.value_and_grad(
+        lambda params: loss_of(trained | {"params": params})[0]
+    )(trained["params"])
+    logits, _ = jax.eval_shape(
+        lambda: mini.model_fn(
+            trained["params"], trained["batch"], trained["state"], EVAL, KEY, False
+        )
+    )
+    assert 0.2 < value / np.log(logits.shape[-1]) < 3
+    assert all(np.all(np.isfinite(grad)) for grad in jax.tree.leaves(grads))
+    assert jax.tree.structure(grads) == jax.tree.structure(trained["params"])
+
+
+def test_only_updates_in_training_change_the_model_state(trained):
+    before = trained["state"]
+    for mode, update in ((TRAIN, False), (EVAL, True)):
+        _, after = loss_of(trained, mode=mode, update=update)
+        jax.tree.map(np.testing.assert_array_equal, after, before)
+    _, after = loss_of(trained, update=True)
+    shapes = [jax.tree.map(lambda x: (x.shape, x.dtype), s) for s in (before, after)]
+    assert shapes[0] == shapes[1]
+    changed = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), before, after)
+    assert any(jax.tree.leaves(changed)) == bool(before)
+
+
+def test_evaluations_ignore_the_key_and_the_dropout_rate(trained):
+    values = {
+        float(loss_of(trained, key=key, rate=rate, mode=EVAL)[0])
+        for key in (KEY, OTHER_KEY)
+        for rate in (0.0, 0.5)
+    }
+    assert len(values) == 1
+
+
+def test_rates_are_traced(trained):
+    loss_of(trained)
+    cached = trained["loss"]._cache_size()
+    plain = loss_of(trained)[0]
+    assert loss_of(trained, smoothing=0.3)[0] != plain
+    loss_of(trained, rate=0.4)
+    assert trained["loss"]._cache_size() == cached
