@@ -112,7 +112,9 @@ def permutation(size: int, seed: int, epoch: int) -> np.ndarray:
     Sorts raw Philox draws keyed by (seed, epoch): NumPy promises the raw stream to
     stay the same between versions, which it does not for its own `permutation`.
     """
-    draws = np.random.Philox(key=[seed, epoch]).random_raw(size)
+    # As an array of its own type: a list would go through floats and be rounded.
+    key = np.array([seed, epoch], np.uint64)
+    draws = np.random.Philox(key=key).random_raw(size)
     return np.argsort(draws, kind="stable")
 
 

@@ -16,7 +16,7 @@ class DataOptions:
       random: draw batches of the right shapes instead of reading any.
     """
 
-    eval_cache_bytes: int = 16 * 10**9
+    eval_cache_bytes: int = 18 * 10**9
     strict: bool = False
     threads: int = os.cpu_count() or 1
     random: bool = False

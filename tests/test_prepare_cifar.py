@@ -16,6 +16,7 @@ from algoperf.prepare.plan import RawFile
 from algoperf.prepare.run import prepare
 from workloads.cifar import data as cifar
 from workloads.cifar.prepare import preparation as cifar_preparation
+from workloads.tfds_layout import tfds_order
 
 NAMES = [*cifar.TRAIN_FILES, *cifar.TEST_FILES]
 
@@ -158,7 +159,7 @@ def test_the_order_is_what_tfds_writes(tmp_path):
     for number in range(500):
         shuffler.add(number, str(number).encode())
     written = [int(content) for _, content in shuffler]
-    np.testing.assert_array_equal(cifar.tfds_order("test", 500), written)
+    np.testing.assert_array_equal(tfds_order("test", 500), written)
 
 
 def test_a_missing_cifar_file_is_named(tmp_path):

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from fakes import PLAIN_SUBMISSION
 
-from algoperf.facts import UserError
 from algoperf.submission import global_batch_size, load_submission, where_raised
 from workloads.catalog import DIGITS, MNIST
 

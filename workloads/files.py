@@ -26,12 +26,22 @@ def presence(facts: Facts, data_dir: Path | None) -> Presence:
     return "partial" if any(found_some) else "missing"
 
 
-def require(facts: Facts, data_dir: Path | None) -> Path | None:
-    """The folder with a workload's data, or None where the data is bundled.
+def require(
+    facts: Facts, data_dir: Path | None, random_data: bool = False
+) -> Path | None:
+    """The folder with a workload's data, or None where none is read.
 
     Raises:
-      UserError: files are missing; the message says which, and how to get them.
+      UserError: files are missing; the message says which, and how to get them. Or
+        random data is asked for where real data comes along.
     """
+    if random_data and facts.scale == "full":
+        return None
+    if random_data:
+        raise UserError(
+            "--data=random is for full workloads, whose data may not be there; "
+            f"{facts.name} brings its own. Leave the flag out."
+        )
     found = presence(facts, data_dir)
     if found == "bundled":
         return None

@@ -4,7 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 from algoperf.data_options import DataOptions
-from algoperf.facts import Facts, UserError
+from algoperf.facts import Facts
 from algoperf.workload import Workload
 from workloads import catalog
 from workloads.files import require
@@ -34,14 +34,7 @@ def load(
     """
     facts = catalog.get(name)
     options = options or DataOptions()
-    if not options.random:
-        return build(facts, require(facts, data_dir), options)
-    if facts.scale == "mini":
-        raise UserError(
-            f"--data=random is for full workloads, whose data may not be there; {name} "
-            "brings its own. Leave the flag out."
-        )
-    return build(facts, None, options)
+    return build(facts, require(facts, data_dir, options.random), options)
 
 
 def without_data(name: str) -> Workload:

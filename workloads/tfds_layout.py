@@ -6,12 +6,15 @@ and shards `<data set>-<split>.<format>-00000-of-00010`, whose records are seria
 """
 
 import errno
+import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from algoperf.facts import UserError
 from algoperf.records import write_json
@@ -209,3 +212,22 @@ def convert_info(source: Path, home: Path, splits: Sequence[str]) -> None:
         if split["name"] in splits
     ]
     write_json(home / INFO, info)
+
+
+def tfds_order(split: str, count: int) -> np.ndarray:
+    """Where TFDS takes its examples from, int [count].
+
+    TFDS sorts the examples of a split by the MD5 of the split's name and the
+    example's key, which for MNIST and CIFAR-10 is its number.
+    """
+    hashes = [hashlib.md5(f"{split}{i}".encode()).digest() for i in range(count)]
+    return np.asarray(sorted(range(count), key=hashes.__getitem__))
+
+
+def in_tfds_order(split: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays in the order of their files, in that of TFDS.
+
+    AlgoPerf's validation sets are the last training examples in this order.
+    """
+    order = tfds_order(split, len(next(iter(arrays.values()))))
+    return {name: array[order] for name, array in arrays.items()}

@@ -96,8 +96,7 @@ def request_from(values: flags.FlagValues) -> Request:
         random=values.data == "random",
     )
     for facts in workloads:
-        if not data.random:
-            require(facts, data_dir)
+        require(facts, data_dir, data.random)
     # Absolute, because a submission may change the working directory.
     submission = find_submission(values.submission_path).absolute()
     ruleset, search_space = _tuning(values, submission)

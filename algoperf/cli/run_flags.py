@@ -108,7 +108,7 @@ def _define_where(flag: Definer) -> None:
     )
     flag.integer(
         "eval_cache_gb",
-        16,
+        18,
         0,
         "Memory for decoded evaluation images; splits that do not fit are read again.",
     )

@@ -1,13 +1,18 @@
 """CIFAR-10 from the binary files, or from TFDS ArrayRecord."""
 
-import hashlib
 import io
 from pathlib import Path
 
 import numpy as np
 
 from algoperf.facts import UserError
-from workloads.tfds_layout import ARRAY_RECORD, example_type, read_layout, read_records
+from workloads.tfds_layout import (
+    ARRAY_RECORD,
+    example_type,
+    in_tfds_order,
+    read_layout,
+    read_records,
+)
 
 NUM_TRAIN = 45_000  # the other 5,000 training images are the validation set
 CLASSES = 10
@@ -32,8 +37,8 @@ def load(folder: Path) -> Arrays:
       UserError: a file is missing, damaged, or does not hold what CIFAR-10 has.
     """
     if (folder / TEST_FILES[0]).exists():
-        train = _in_tfds_order("train", _read_files(folder, TRAIN_FILES))
-        test = _in_tfds_order("test", _read_files(folder, TEST_FILES))
+        train = in_tfds_order("train", _read_files(folder, TRAIN_FILES))
+        test = in_tfds_order("test", _read_files(folder, TEST_FILES))
     else:
         train = _read_tfds(folder / TFDS_VERSION, "train", 50_000)
         test = _read_tfds(folder / TFDS_VERSION, "test", 10_000)
@@ -75,16 +80,6 @@ def read_binary(path: Path) -> dict[str, np.ndarray]:
     }
 
 
-def tfds_order(split: str, count: int) -> np.ndarray:
-    """Where TFDS takes its examples from, int [count].
-
-    TFDS sorts the examples of a split by the MD5 of the split's name and the
-    example's key, which for CIFAR-10 is its number.
-    """
-    hashes = [hashlib.md5(f"{split}{i}".encode()).digest() for i in range(count)]
-    return np.asarray(sorted(range(count), key=hashes.__getitem__))
-
-
 def _read_files(folder: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     parts = [read_binary(folder / name) for name in names]
     for name, part in zip(names, parts, strict=True):
@@ -94,11 +89,6 @@ def _read_files(folder: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
                 f"{PER_FILE:,}; fetch it again."
             )
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-
-
-def _in_tfds_order(split: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    order = tfds_order(split, len(arrays["targets"]))
-    return {name: array[order] for name, array in arrays.items()}
 
 
 def _read_tfds(home: Path, split: str, count: int) -> dict[str, np.ndarray]:

@@ -78,7 +78,7 @@ RESNET_MINI = replace(
     test_target=0.9,
     max_runtime_s=300,
     eval_period_s=None,
-    eval_period_steps=100,
+    eval_period_steps=150,
     step_hint=3_000,
     batch_size=64,
     eval_batch_size=500,
@@ -95,6 +95,7 @@ VIT_MINI = replace(
     RESNET_MINI,
     name="imagenet_vit_mini",
     base="imagenet_vit_mini",
+    eval_period_steps=100,
     step_hint=2_000,
     model={
         "width": 64,

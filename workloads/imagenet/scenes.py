@@ -1,8 +1,9 @@
 """Generated images that have to be looked at: what the mini image workloads train on.
 
 Each shows one large object on a busy background, with smaller ones around it. Its class
-is its shape and its texture together: neither is enough, and colour, place, size,
-angle and background say nothing. A mirrored or moved image keeps its class.
+is its shape and its texture together: neither is enough, and its place, size, angle and
+background say nothing. Nor does colour, unless objects are `bright`. Images that are
+mirrored or moved keep their class.
 """
 
 import functools
@@ -19,6 +20,7 @@ SIDE = 32  # pixels
 
 _CHUNK = 100  # images drawn at once: what a processor's cache holds
 _NOISE = 12.0  # standard deviation of a pixel, of 255
+_FARTHEST = 1.25  # a corner from its object's place, in radii
 _STREAMS: Mapping[Split, int] = {"train": 0, "validation": 1, "test": 2}
 
 Field = np.ndarray  # float32 [images, height, width]
@@ -58,7 +60,7 @@ def scenes(
 
 
 # Workloads share their images: the variants have those of their base.
-@functools.lru_cache(maxsize=6)
+@functools.lru_cache(maxsize=9)
 def _split(count: int, key: tuple[int, int], scene: Scene) -> dict[str, np.ndarray]:
     # Raw draws, because NumPy promises those to stay the same between versions.
     bits = np.random.Philox(key=key)
@@ -130,7 +132,7 @@ def _put(
     functions = [_TEXTURE[name] for name in scene.textures]
     shape, texture = draw.choice(len(SHAPES), count), draw.choice(len(functions), count)
     radius = draw(*radii, count)[:, None, None]
-    window = _window(place, radii[1])
+    window = _window(place, _FARTHEST * radii[1])
     u, v = _turned(window, place, draw(-scene.turn, scene.turn, count))
     # Distance to the edge in pixels, inside above 0: edges are one pixel soft.
     depth = _by_kind(shape, [_SHAPE[name] for name in SHAPES], u / radius, v / radius)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from algoperf.facts import UserError
+from workloads.tfds_layout import in_tfds_order
 
 MEAN, STDDEV = 0.1307, 0.3081  # of pixels in [0, 1]
 NUM_TRAIN = 50_000  # the other 10,000 training images are the validation set
@@ -20,12 +21,15 @@ Arrays = dict[str, dict[str, np.ndarray]]
 def load(folder: Path) -> Arrays:
     """Images uint8 [n, 28, 28] and labels uint8 [n] per split.
 
+    The validation set are the last training images in the order that TFDS stores them
+    in, from either kind of files.
+
     Raises:
       UserError: a file is damaged or does not hold what MNIST has.
     """
     if _file(folder, "t10k-images-idx3-ubyte").exists():
-        train = _read_pair(folder, "train", 60_000)
-        test = _read_pair(folder, "t10k", 10_000)
+        train = in_tfds_order("train", _read_pair(folder, "train", 60_000))
+        test = in_tfds_order("test", _read_pair(folder, "t10k", 10_000))
     else:
         train, test = _read_tfds(folder)
     return {
@@ -113,7 +117,7 @@ def _read_tfds(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarra
     for split, count in (("train", 60_000), ("test", 10_000)):
         try:
             source: Any = tfds.data_source(
-                "mnist:3.0.1", split=split, data_dir=folder.parent
+                "mnist:3.0.1", split=split, data_dir=folder.parent, download=False
             )
             # Many records in one call: ten times faster than one by one.
             examples = source.__getitems__(range(len(source)))
