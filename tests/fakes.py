@@ -1,8 +1,11 @@
 """Stand-ins that tests share."""
 
 import contextlib
+from typing import Any
 
 import jax
+
+from algoperf.facts import DataFiles, Facts
 
 # The source of the smallest submission there is: it leaves everything as it was.
 PLAIN_SUBMISSION = """
@@ -64,3 +67,25 @@ class Quiet:
 
     def ended(self, record):
         pass
+
+
+def made_up_facts(**changes: Any) -> Facts:
+    """Facts of a workload of a few examples, for models without data."""
+    facts = {
+        "name": "made_up",
+        "base": "made_up",
+        "scale": "mini",
+        "metric": "accuracy",
+        "goal": "max",
+        "validation_target": 0.5,
+        "test_target": None,
+        "max_runtime_s": 1,
+        "eval_period_steps": 1,
+        "step_hint": 10,
+        "loss": "softmax_cross_entropy",
+        "batch_size": 8,
+        "eval_batch_size": 8,
+        "examples": {"train": 8, "eval_train": 8, "validation": 8},
+        "data": DataFiles("made up"),
+    }
+    return Facts(**facts | changes)

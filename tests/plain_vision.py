@@ -10,10 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from fakes import made_up_facts
 
 from algoperf import losses
 from algoperf.data import ArraySource
-from algoperf.facts import DataFiles, Facts
 from algoperf.metrics import CLASSIFICATION
 from algoperf.workload import Workload
 
@@ -22,25 +22,8 @@ CHANNEL_AXES = (0, 1, 2)  # what batch normalisation averages over
 
 def image_workload(model, forward, size: int = 32) -> Workload:
     """The workload of a model of images, without data."""
-    facts = Facts(
-        name="images",
-        base="images",
-        scale="mini",
-        metric="accuracy",
-        goal="max",
-        validation_target=0.5,
-        test_target=None,
-        max_runtime_s=1,
-        eval_period_steps=1,
-        step_hint=10,
-        loss="softmax_cross_entropy",
-        batch_size=8,
-        eval_batch_size=8,
-        examples={"train": 8, "eval_train": 8, "validation": 8},
-        data=DataFiles("made up"),
-    )
     return Workload(
-        facts=facts,
+        facts=made_up_facts(),
         model=model,
         example_batch={
             "inputs": jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),

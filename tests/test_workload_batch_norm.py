@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from fakes import made_up_facts
 from flax import linen as nn
 
 from algoperf import losses
 from algoperf.data import ArraySource
-from algoperf.facts import DataFiles, Facts
 from algoperf.jax_sharding_utils import replicate, shard_along_batch_dim
 from algoperf.metrics import CLASSIFICATION
 from algoperf.spec import ForwardPassMode, ParameterType
@@ -42,25 +42,8 @@ def feed(apply, batch, options):
 
 @pytest.fixture(scope="module")
 def workload() -> Workload:
-    facts = Facts(
-        name="normalised",
-        base="normalised",
-        scale="mini",
-        metric="accuracy",
-        goal="max",
-        validation_target=0.5,
-        test_target=None,
-        max_runtime_s=1,
-        eval_period_steps=1,
-        step_hint=10,
-        loss="softmax_cross_entropy",
-        batch_size=8,
-        eval_batch_size=8,
-        examples={"train": 8, "eval_train": 8, "validation": 8},
-        data=DataFiles("made up"),
-    )
     return Workload(
-        facts=facts,
+        facts=made_up_facts(),
         model=Normalised(),
         example_batch={"inputs": jax.ShapeDtypeStruct((1, FEATURES), jnp.float32)},
         forward=feed,

@@ -17,7 +17,8 @@ from workloads.imagenet.workload import image_workload, normalise_images, random
 MEAN = (0.49139968 * 255, 0.48215827 * 255, 0.44653124 * 255)
 STDDEV = (0.24703233 * 255, 0.24348505 * 255, 0.26158768 * 255)
 MINI_SEED = 10
-MINI_SCENE = Scene(textures=("stripes", "dots"))  # with five shapes: ten classes
+# With five shapes: ten classes. Bright and upright, for a net so small.
+MINI_SCENE = Scene(("stripes", "dots"), turn=0.6, spread=0.1, clutter=1, bright=True)
 
 
 def build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
