@@ -66,10 +66,11 @@ def flax_lstm(next_call, args, kwargs, context):
 def flax_bidirectional(params: Any, x: jax.Array, paddings: jax.Array) -> jax.Array:
     """`BidirectionalLSTM` with its parameters, by `flax.linen.Bidirectional`."""
     features = params["forward"]["hi"]["bias"].shape[0]
-    layers = [nn.RNN(nn.OptimizedLSTMCell(features)) for _ in range(2)]
+    ahead, back = (nn.RNN(nn.OptimizedLSTMCell(features)) for _ in range(2))
     tree = {f"{name}_rnn": {"cell": params[name]} for name in ("forward", "backward")}
     lengths = jnp.sum(1 - paddings, axis=1).astype(jnp.int32)
-    y = nn.Bidirectional(*layers).apply({"params": tree}, x, seq_lengths=lengths)
+    layer = nn.Bidirectional(ahead, back)
+    y: Any = layer.apply({"params": tree}, x, seq_lengths=lengths)
     return y * (1 - paddings)[..., None]
 
 
