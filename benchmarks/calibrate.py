@@ -132,7 +132,7 @@ def make(run: Run, rows: dict[tuple[str, ...], Row]) -> None:
     validation = [values[f"validation/{facts.metric}"] for values, _ in evaluations]
     pick = max if facts.goal == "max" else min
     place = validation.index(pick(validation)) if validation else None
-    row = dict(zip(COLUMNS, run.key, strict=False))
+    row: Row = dict(zip(COLUMNS, run.key, strict=False))
     row |= {"steps": steps, "seconds": "", "validation": "nan", "test": "nan"}
     if place is not None:
         values, _ = evaluations[place]
@@ -141,7 +141,7 @@ def make(run: Run, rows: dict[tuple[str, ...], Row]) -> None:
         row["test"] = f"{values[f'test/{facts.metric}']:.5g}"
     rows[run.key] = row
     with TABLE.open("a", newline="") as file:
-        csv.DictWriter(file, COLUMNS).writerow(row)
+        csv.writer(file).writerow([row[column] for column in COLUMNS])
     shown = f"{run.point.get('learning_rate', '')} seed {run.seed}"
     print(
         f"{run.workload} {run.submission} {shown}: {row['validation']} "

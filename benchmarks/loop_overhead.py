@@ -21,6 +21,7 @@ import jax
 from algoperf.cli.bundled import find_submission, search_space_beside
 from algoperf.clock import Clock
 from algoperf.data import PlacedBatches
+from algoperf.data_options import DataOptions
 from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
 from algoperf.progress import Progress
@@ -31,7 +32,7 @@ from algoperf.trial_folder import TrialFolder
 from algoperf.tuning import read_search_space, study_points
 from algoperf.workload import Workload
 from workloads import catalog
-from workloads.digits.workload import build
+from workloads.loading import build
 
 ROUNDS = 61
 WARMUP_STEPS = 50
@@ -169,9 +170,22 @@ def main() -> None:
     wide = replace(digits, model={"hidden": (1536, 1536)})
     with tempfile.TemporaryDirectory() as folder:
         print(f"{ROUNDS} rounds on {jax.devices()[0].device_kind}")
-        compare("digits       ", build(digits), 1000, Path(folder) / "digits")
-        compare("about 10 ms  ", build(wide), 50, Path(folder) / "wide")
-        compare("empty step   ", build(digits), 2000, Path(folder) / "empty", True)
+        compare(
+            "digits       ",
+            build(digits, None, DataOptions()),
+            1000,
+            Path(folder) / "digits",
+        )
+        compare(
+            "about 10 ms  ", build(wide, None, DataOptions()), 50, Path(folder) / "wide"
+        )
+        compare(
+            "empty step   ",
+            build(digits, None, DataOptions()),
+            2000,
+            Path(folder) / "empty",
+            True,
+        )
 
 
 if __name__ == "__main__":

@@ -92,9 +92,10 @@ def decode_top(data: bytes, name: str, rows: int) -> np.ndarray:
 
 def _header(data: bytes, name: str) -> tuple[int, int, str, str]:
     try:
-        return simplejpeg.decode_jpeg_header(data)
+        height, width, colours, subsampling = simplejpeg.decode_jpeg_header(data)
     except ValueError as error:
         raise CorruptImage(name, str(error)) from None
+    return int(height), int(width), colours, subsampling
 
 
 def _decode_rgb(data: bytes, name: str) -> np.ndarray:

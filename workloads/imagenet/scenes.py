@@ -89,7 +89,9 @@ class _Uniform:
     def normal(self, *shape: int) -> np.ndarray:
         """Nearly normal: the sum of four uniform 16-bit numbers, all of one draw."""
         raw = self._bits.random_raw(int(np.prod(shape)))
-        total = sum(((raw >> np.uint64(16 * i)) & np.uint64(0xFFFF)) for i in range(4))
+        total = np.zeros_like(raw)
+        for i in range(4):
+            total += (raw >> np.uint64(16 * i)) & np.uint64(0xFFFF)
         centred = total.astype(np.float32) / np.float32(2**16) - np.float32(2)
         return centred.reshape(shape) * np.float32(3**0.5)
 

@@ -54,7 +54,7 @@ def normalise_images(
     stddev: tuple[float, ...] = mixup.STDDEV,
 ) -> Batch:
     """The batch with pixels as float32, of mean 0 and deviation 1 over the data set."""
-    return batch | {"inputs": mixup.normalise(batch["inputs"], mean, stddev)}
+    return {**batch, "inputs": mixup.normalise(batch["inputs"], mean, stddev)}
 
 
 def mix_images(batch: Batch, num_classes: int) -> Batch:
@@ -65,7 +65,7 @@ def mix_images(batch: Batch, num_classes: int) -> Batch:
         return rest
     key = jax.random.wrap_key_data(batch["mixup_key"][0], impl="threefry2x32")
     inputs, targets = mixup.mixup(rest["inputs"], rest["targets"], key, num_classes)
-    return rest | {"inputs": inputs, "targets": targets}
+    return {**rest, "inputs": inputs, "targets": targets}
 
 
 def image_workload(
