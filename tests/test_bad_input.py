@@ -41,7 +41,7 @@ def refused(tmp_path, monkeypatch, capsys):
     [
         (["--workload=digit"], ["'digit'", "did you mean digits?", "algoperf list"]),
         (["--workload=digits,mnits"], ["'mnits'", "did you mean mnist"]),
-        (["--workload=zzzzzzz"], ["'zzzzzzz'", "All: digits, mnist"]),
+        (["--workload=zzzzzzz"], ["'zzzzzzz'", "All: cifar, cifar_mini, digits, "]),
         (["--workload=,"], ["--workload", "missing"]),
         (["--workload="], ["--workload", "missing", "algoperf list"]),
         (["--submission_path=adam"], ["'adam'", "did you mean adamw"]),
@@ -93,7 +93,7 @@ def test_a_stray_word_is_shown_with_how_flags_are_written(refused):
 def test_an_unknown_command_gets_the_known_ones(capsys):
     assert main(["train"]) == 2
     assert (
-        "'train'; did you mean run? Commands: list, run, check, new, score"
+        "'train'; did you mean run? Commands: list, prepare, run, check, new, score"
         in capsys.readouterr().err
     )
 
