@@ -107,6 +107,20 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {' or '.join(close)}? " if close else ""
 
 
+def chosen(model: str, field: str, value: str, choices: Mapping[str, Any]) -> Any:
+    """What a field of a model names.
+
+    Raises:
+      UserError: it names none of the choices.
+    """
+    if value in choices:
+        return choices[value]
+    raise UserError(
+        f"{model} has no {field} {value!r}; {closest(value, choices)}it must be one of "
+        f"{', '.join(choices)}. Change it in the workload's facts."
+    )
+
+
 def variant(base: Facts, suffix: str, **changes: Any) -> Facts:
     """A variant of a base workload: the same facts but for what is named.
 

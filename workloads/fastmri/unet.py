@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from algoperf.facts import UserError, closest
+from algoperf.facts import UserError, chosen
 from algoperf.layers import Dropout
 from algoperf.spec import Batch
 from algoperf.workload import ForwardOptions
@@ -81,7 +81,7 @@ class UNet(nn.Module):
         Raises:
           UserError: `activation` is not one of those above, or the image is too small.
         """
-        activation = self._activation()
+        activation = chosen("UNet", "activation", self.activation, _ACTIVATIONS)
         self._check_size(images.shape)
         widths = [self.num_channels * 2**i for i in range(self.num_pool_layers)]
         x, skips = images[..., None], []
@@ -99,15 +99,6 @@ class UNet(nn.Module):
             block = ConvBlock(channels, activation, self.layer_norm)
             x = block(x, train, dropout_rate)
         return nn.Conv(1, (1, 1))(x)[..., 0]
-
-    def _activation(self) -> Callable[[jax.Array], jax.Array]:
-        if self.activation in _ACTIVATIONS:
-            return _ACTIVATIONS[self.activation]
-        raise UserError(
-            f"UNet has no activation {self.activation!r}; "
-            f"{closest(self.activation, _ACTIVATIONS)}it must be one of "
-            f"{', '.join(_ACTIVATIONS)}. Change it in the workload's facts."
-        )
 
     def _check_size(self, shape: tuple[int, ...]) -> None:
         smallest = 2**self.num_pool_layers

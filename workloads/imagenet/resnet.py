@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from algoperf.facts import UserError, closest
+from algoperf.facts import chosen
 from algoperf.spec import Batch
 from algoperf.workload import ForwardOptions
 
@@ -39,7 +39,7 @@ class _ResidualBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, use_running_average: bool) -> jax.Array:
         """[batch, height, width, channel] at 1 / `stride` of the size."""
-        activation = _choice("activation", self.activation, _ACTIVATIONS)
+        activation = chosen("ResNet", "activation", self.activation, _ACTIVATIONS)
         norm = functools.partial(_BatchNorm, use_running_average)
         y = x
         *inner, (features, size, stride) = self.layers()
@@ -102,9 +102,9 @@ class ResNet(nn.Module):
         Raises:
           UserError: `block`, `stem` or `activation` is not one of those above.
         """
-        block = _choice("block", self.block, _BLOCKS)
-        stem = _choice("stem", self.stem, _STEMS)
-        activation = _choice("activation", self.activation, _ACTIVATIONS)
+        block = chosen("ResNet", "block", self.block, _BLOCKS)
+        stem = chosen("ResNet", "stem", self.stem, _STEMS)
+        activation = chosen("ResNet", "activation", self.activation, _ACTIVATIONS)
         x = _Conv(self.num_filters, name="Conv_init", **stem["conv"])(images)
         x = _BatchNorm(use_running_average, name="BatchNorm_init")(x)
         x = activation(x)
@@ -157,12 +157,3 @@ _ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "silu": nn.silu,
     "gelu": functools.partial(nn.gelu, approximate=True),
 }
-
-
-def _choice(field: str, value: str, choices: Mapping[str, Any]) -> Any:
-    if value in choices:
-        return choices[value]
-    raise UserError(
-        f"ResNet has no {field} {value!r}; {closest(value, choices)}"
-        f"it must be one of {', '.join(choices)}. Change it in the workload's facts."
-    )

@@ -8,12 +8,12 @@ from typing import Any
 import jax
 from flax import linen as nn
 
+from algoperf.facts import chosen
 from algoperf.layers import Dropout
 from workloads.librispeech.encoder_input import (
     XAVIER,
     Activation,
     Subsample,
-    activation_named,
     masked_log_mel,
 )
 from workloads.librispeech.norms import BatchNorm, LayerNorm
@@ -189,7 +189,7 @@ class Conformer(nn.Module):
         Raises:
           UserError: the audio is shorter than a frame, or a field has no such value.
         """
-        activation = activation_named(self.activation, "Conformer", _ACTIVATIONS)
+        activation = chosen("Conformer", "activation", self.activation, _ACTIVATIONS)
         x, paddings = masked_log_mel(
             audio, paddings, train, self.time_mask_count, self.freq_mask_count
         )

@@ -7,13 +7,12 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from algoperf.facts import UserError
+from algoperf.facts import UserError, chosen
 from algoperf.layers import Dropout
 from workloads.librispeech.encoder_input import (
     XAVIER,
     Activation,
     Subsample,
-    activation_named,
     masked_log_mel,
 )
 from workloads.librispeech.lstm import BidirectionalLSTM
@@ -100,7 +99,7 @@ class DeepSpeech(nn.Module):
                 f"DeepSpeech has encoder_dim {self.encoder_dim}; it must be even, half "
                 "for each direction. Change it in the workload's facts."
             )
-        activation = activation_named(self.activation, "DeepSpeech", _ACTIVATIONS)
+        activation = chosen("DeepSpeech", "activation", self.activation, _ACTIVATIONS)
         x, paddings = masked_log_mel(
             audio, paddings, train, self.time_mask_count, self.freq_mask_count
         )

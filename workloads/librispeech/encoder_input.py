@@ -1,13 +1,13 @@
 """What Conformer and DeepSpeech share: from audio to 25 frames a second."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import numpy as np
 from flax import linen as nn
 
-from algoperf.facts import UserError, closest
+from algoperf.facts import UserError
 from algoperf.layers import Dropout
 from algoperf.spec import Batch
 from algoperf.workload import ForwardOptions
@@ -102,20 +102,4 @@ def feed_speech(apply: Callable[..., Any], batch: Batch, options: ForwardOptions
         train=options.train,
         use_running_average=options.use_running_average,
         dropout_rate=options.dropout_rate,
-    )
-
-
-def activation_named(
-    name: str, model: str, choices: Mapping[str, Activation]
-) -> Activation:
-    """One of `choices`.
-
-    Raises:
-      UserError: there is none of that name.
-    """
-    if name in choices:
-        return choices[name]
-    raise UserError(
-        f"{model} has no activation {name!r}; {closest(name, choices)}"
-        f"it must be one of {', '.join(choices)}. Change it in the workload's facts."
     )

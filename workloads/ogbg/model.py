@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from algoperf.facts import UserError, closest
+from algoperf.facts import chosen
 from algoperf.layers import Dropout
 from algoperf.spec import Batch, ParameterType
 from algoperf.workload import ForwardOptions
@@ -127,21 +127,12 @@ class GraphNetwork(nn.Module):
         return logits.reshape(shards * num_graphs, self.num_outputs)
 
     def _update(self, train: bool, dropout_rate: Any, *parts: Part) -> jax.Array:
-        activation = self._activation()
+        activation = chosen("GraphNetwork", "activation", self.activation, _ACTIVATIONS)
         for width in self.hidden_dims:
             x = nn.LayerNorm()(Dense(width)(*parts))
             x = Dropout()(activation(x), rate=dropout_rate, deterministic=not train)
             parts = (Part(x),)
         return parts[0].rows
-
-    def _activation(self) -> Callable[[jax.Array], jax.Array]:
-        if self.activation in _ACTIVATIONS:
-            return _ACTIVATIONS[self.activation]
-        raise UserError(
-            f"GraphNetwork has no activation {self.activation!r}; "
-            f"{closest(self.activation, _ACTIVATIONS)}it must be one of "
-            f"{', '.join(_ACTIVATIONS)}. Change it in the workload's facts."
-        )
 
 
 def feed_graphs(apply: Callable[..., Any], batch: Batch, options: ForwardOptions):
