@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from algoperf.data import (
 from algoperf.data_options import DataOptions
 from algoperf.facts import Split, UserError
 from algoperf.read_ahead import Plan, ReadAhead
-from workloads.imagenet.files import ImageFiles
+from workloads.imagenet.files import EncodedImage, ImageFiles
 from workloads.imagenet.images import IMAGE_SIZE, eval_image, train_image
 from workloads.imagenet.jpeg import CorruptImage
 from workloads.imagenet.random_draws import batch_key
@@ -70,7 +70,7 @@ class ImageNet:
 
         def eval_plan(index: int) -> Plan:
             part = rows[index * batch_size : (index + 1) * batch_size]
-            return self._eval_plan(files, part)
+            return self._plan(files, part, self._eval_image)
 
         ahead = ReadAhead(eval_plan, self._options.threads, position, length)
         return IndexedBatches(lambda _: pad(next(ahead), batch_size), position, length)
@@ -83,50 +83,46 @@ class ImageNet:
         seed: int,
         index: int,
     ) -> Plan:
-        batch = self._empty(len(rows))
-        images, labels = batch["inputs"], batch["targets"]
+        def image(encoded: EncodedImage, place: int) -> np.ndarray:
+            return train_image(
+                encoded.data,
+                encoded.name,
+                seed=seed,
+                epoch=int(epochs[place]),
+                example=int(rows[place]),
+                size=self._size,
+                with_randaugment=self._mixes,
+            )
 
-        def fill(place: int) -> None:
-            row = int(rows[place])
-            encoded = files[row]
-            labels[place] = encoded.label
-            try:
-                images[place] = train_image(
-                    encoded.data,
-                    encoded.name,
-                    seed=seed,
-                    epoch=int(epochs[place]),
-                    example=row,
-                    size=self._size,
-                    with_randaugment=self._mixes,
-                )
-            except CorruptImage as error:
-                images[place] = self._replacement(error)
+        plan = self._plan(files, rows, image)
+        if not self._mixes:
+            return plan
+        keys = np.tile(batch_key(seed, index), (len(rows), 1))
+        return plan._replace(batch={**plan.batch, "mixup_key": keys})
 
-        if self._mixes:
-            batch["mixup_key"] = np.tile(batch_key(seed, index), (len(rows), 1))
-        return Plan(batch, len(rows), fill)
+    def _eval_image(self, encoded: EncodedImage, place: int) -> np.ndarray:
+        del place
+        return eval_image(encoded.data, encoded.name, self._size)
 
-    def _eval_plan(self, files: ImageFiles, rows: np.ndarray) -> Plan:
-        batch = self._empty(len(rows))
-        images, labels = batch["inputs"], batch["targets"]
+    def _plan(
+        self,
+        files: ImageFiles,
+        rows: np.ndarray,
+        image: Callable[[EncodedImage, int], np.ndarray],
+    ) -> Plan:
+        """Images of some rows, each made by `image(encoded, place in the batch)`."""
+        images = np.empty((len(rows), self._size, self._size, 3), np.uint8)
+        labels = np.empty(len(rows), np.int32)
 
         def fill(place: int) -> None:
             encoded = files[int(rows[place])]
             labels[place] = encoded.label
             try:
-                images[place] = eval_image(encoded.data, encoded.name, self._size)
+                images[place] = image(encoded, place)
             except CorruptImage as error:
                 images[place] = self._replacement(error)
 
-        return Plan(batch, len(rows), fill)
-
-    def _empty(self, rows: int) -> dict[str, np.ndarray]:
-        shape = (rows, self._size, self._size, 3)
-        return {
-            "inputs": np.empty(shape, np.uint8),
-            "targets": np.empty(rows, np.int32),
-        }
+        return Plan({"inputs": images, "targets": labels}, len(rows), fill)
 
     def _open(self, split: str) -> ImageFiles:
         if split not in self._files:
