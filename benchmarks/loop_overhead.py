@@ -12,21 +12,22 @@ it hides behind the device.
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 
 from algoperf.cli.bundled import find_submission, search_space_beside
 from algoperf.clock import Clock
-from algoperf.data import PlacedBatches
 from algoperf.data_options import DataOptions
 from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
 from algoperf.progress import Progress
+from algoperf.spec import Batch
 from algoperf.stop_request import StopRequest
-from algoperf.submission import load_submission
+from algoperf.submission import Submission, load_submission
 from algoperf.trial import TrainState, Trial
 from algoperf.trial_folder import TrialFolder
 from algoperf.tuning import read_search_space, study_points
@@ -36,6 +37,7 @@ from workloads.loading import build
 
 ROUNDS = 61
 WARMUP_STEPS = 50
+BATCH_SIZE = 64
 
 
 class Silent:
@@ -65,7 +67,7 @@ def state_of(workload: Workload, submission, point) -> TrainState:
 def empty_loop(workload: Workload, submission, point) -> Callable[[int], float]:
     """Takes n batches and does nothing with them; returns the seconds."""
     del submission, point
-    batches = PlacedBatches(workload.data.batches("train", 64, 0))
+    batches = workload.batches("train", BATCH_SIZE)
 
     def run(steps: int) -> float:
         start = time.perf_counter()
@@ -82,9 +84,11 @@ def do_nothing(*, optimizer_state, current_param_container, model_state, **unuse
     return optimizer_state, current_param_container, model_state
 
 
-def bare_loop(workload: Workload, submission, point) -> Callable[[int], float]:
+def bare_loop(
+    workload: Workload, submission, point, batches: Iterator[Batch] | None = None
+) -> Callable[[int], float]:
     """Runs n steps of the submission's jitted step; returns the seconds."""
-    batches = PlacedBatches(workload.data.batches("train", 64, 0))
+    batches = batches or workload.batches("train", BATCH_SIZE)
     params, model_state, (state, train_step) = state_of(workload, submission, point)
     key = jax.random.PRNGKey(2)
 
@@ -102,7 +106,11 @@ def bare_loop(workload: Workload, submission, point) -> Callable[[int], float]:
 
 
 def harness_loop(
-    workload: Workload, submission, point, folder: TrialFolder
+    workload: Workload,
+    submission,
+    point,
+    folder: TrialFolder,
+    batch_size: int = BATCH_SIZE,
 ) -> Callable[[int], float]:
     """Runs n more steps of a trial, without evaluations; returns the seconds."""
     workload.attach_metrics_logger(MetricsLogger())
@@ -115,7 +123,7 @@ def harness_loop(
         observer=Silent(),
         checkpoints=None,
         clock=Clock(),
-        batches=PlacedBatches(workload.data.batches("train", 64, 0)),
+        batches=workload.batches("train", batch_size),
         step_key=jax.random.PRNGKey(2),
         state=state_of(workload, submission, point),
         progress=Progress(),
@@ -132,15 +140,33 @@ def harness_loop(
     return run
 
 
-def compare(
-    title: str, workload: Workload, steps: int, folder: Path, empty: bool = False
-) -> None:
-    """Times the two loops in turns and prints both, their ratio and difference."""
+def adamw() -> tuple[Submission, Any]:
+    """The bundled submission, and its only point."""
     path = find_submission("adamw")
     space = search_space_beside(path)
     assert space is not None
     (point,) = study_points(read_search_space(space), 1)
-    submission = load_submission(path)
+    return load_submission(path), point
+
+
+def in_turns(
+    one: Callable[[int], float], other: Callable[[int], float], steps: int, rounds: int
+) -> list[tuple[float, float]]:
+    """Seconds a step of two loops, in each of some rounds."""
+    pairs = []
+    for i in range(rounds):
+        # Who goes first alternates, so that drift of the machine hits both.
+        order = (one, other) if i % 2 else (other, one)
+        times = {loop: loop(steps) / steps for loop in order}
+        pairs.append((times[one], times[other]))
+    return pairs
+
+
+def compare(
+    title: str, workload: Workload, steps: int, folder: Path, empty: bool = False
+) -> None:
+    """Times the two loops in turns and prints both, their ratio and difference."""
+    submission, point = adamw()
     trial_folder = TrialFolder(folder)
     if empty:
         submission = submission._replace(update_params=do_nothing)
@@ -148,12 +174,7 @@ def compare(
     harness = harness_loop(workload, submission, point, trial_folder)
     bare(WARMUP_STEPS)
     harness(WARMUP_STEPS)
-    pairs = []
-    for i in range(ROUNDS):
-        # Who goes first alternates, so that drift of the machine hits both.
-        order = (bare, harness) if i % 2 else (harness, bare)
-        times = {loop: loop(steps) / steps for loop in order}
-        pairs.append((times[bare], times[harness]))
+    pairs = in_turns(bare, harness, steps, ROUNDS)
     trial_folder.close()
     bare_s = statistics.median(b for b, _ in pairs)
     harness_s = statistics.median(h for _, h in pairs)
