@@ -22,7 +22,7 @@ from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan
 from algoperf.trial_run import RunOptions, TrialRun
 from workloads.catalog import CATALOG
-from workloads.imagenet.workload import build_resnet
+from workloads.loading import build
 
 EIGHT = '''
 """Gradient descent on batches of eight."""
@@ -165,13 +165,13 @@ class Watch(Quiet):
         self.values = progress.eval_results[-1][1]
 
 
-def trained(submission: Path, folder: Path | None, steps: int, **options):
-    """A trial of ResNet-50 on tiny data, or on random batches without a folder."""
-    facts = replace(
-        CATALOG["imagenet_resnet"], examples=tiny.EXAMPLES, eval_batch_size=8
-    )
+def trained(
+    submission: Path, name: str, folder: Path | None, steps: int, **options
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """A trial of a full model on tiny data, or on random batches without a folder."""
+    facts = replace(CATALOG[name], examples=tiny.EXAMPLES, eval_batch_size=8)
     data = DataOptions(threads=2, random=folder is None, **options)
-    workload = build_resnet(facts, folder, data)
+    workload = build(facts, folder, data)
     plan = TrialPlan(0, 1, 3, None, submission.parent / "trial_1")
     limits = Limits(max_runtime_s=1e9, max_steps=steps)
     run_options = RunOptions(
@@ -184,12 +184,16 @@ def trained(submission: Path, folder: Path | None, steps: int, **options):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("real", [True, False])
-def test_resnet_50_trains_for_ten_steps(submission, real):
+@pytest.mark.parametrize(
+    ("name", "num_params"),
+    [("imagenet_resnet", 25_557_032), ("imagenet_vit", 22_122_472)],
+)
+def test_a_full_model_trains_for_ten_steps(submission, name, num_params, real):
     folder = tiny.write(submission.parent / "images") if real else None
-    record, values = trained(submission, folder, steps=10)
+    record, values = trained(submission, name, folder, steps=10)
     assert record["error"] is None
     assert (record["outcome"], record["steps"]) == ("out of steps", 10)
-    assert record["num_params"] == 25_557_032
+    assert record["num_params"] == num_params
     for split in SPLITS:
         # Of 1,000 classes: a net that has learned little is near log(1000) = 6.9.
         assert 4 < values[f"{split}/loss"] < 10
@@ -203,4 +207,4 @@ def test_under_strict_a_damaged_image_ends_the_trial_and_is_named(submission):
     bad = tiny.train_names()[6]
     folder = tiny.write(submission.parent / "images", [bad])
     with pytest.raises(UserError, match=rf"^{bad} is not a complete JPEG"):
-        trained(submission, folder, steps=10, strict=True)
+        trained(submission, "imagenet_resnet", folder, steps=10, strict=True)
