@@ -145,11 +145,11 @@ FULL = (
 )
 MINI = (
     RESNET_MINI,
-    _variant(RESNET_MINI, "silu", _SILU, 0.694, 0.726),
-    _variant(RESNET_MINI, "gelu", _GELU, 0.737, 0.735),
-    _variant(RESNET_MINI, "large_bn_init", _LARGE_BN_INIT, 0.727, 0.735),
+    _variant(RESNET_MINI, "silu", _SILU, 0.8035, 0.842),
+    _variant(RESNET_MINI, "gelu", _GELU, 0.817, 0.85),
+    _variant(RESNET_MINI, "large_bn_init", _LARGE_BN_INIT, 0.8515, 0.888),
     VIT_MINI,
-    _variant(VIT_MINI, "glu", _GLU, 0.586, 0.598),
-    _variant(VIT_MINI, "post_ln", _POST_LN, 0.583, 0.581),
-    _variant(VIT_MINI, "map", _MAP, 0.605, 0.595),
+    _variant(VIT_MINI, "glu", _GLU, 0.5855, 0.598),
+    _variant(VIT_MINI, "post_ln", _POST_LN, 0.584, 0.584),
+    _variant(VIT_MINI, "map", _MAP, 0.601, 0.595),
 )
