@@ -129,6 +129,8 @@ def pad(batch: Mapping[str, Any], batch_size: int) -> dict[str, Any]:
     weighted.setdefault("weights", np.ones(rows, np.float32))
 
     def padded(array: np.ndarray) -> np.ndarray:
+        if rows == batch_size:
+            return array
         return np.pad(array, [(0, batch_size - rows)] + [(0, 0)] * (array.ndim - 1))
 
     return jax.tree.map(padded, weighted)
