@@ -23,9 +23,9 @@ SEED = 0
 _STREAMS: Mapping[Split, int] = {"train": 1, "validation": 2, "test": 3}
 _PLANTED_STREAM = 0
 
-_MOST_CATEGORIES = 400  # of a column
-_RANK = 8  # of the vectors
-_WEIGHT, _VECTOR, _BEND = 0.25, 0.16, 0.5  # standard deviations
+_MOST_CATEGORIES = 100  # of a column
+_RANK = 4  # of the vectors
+_WEIGHT, _VECTOR, _BEND = 0.25, 0.2, 0.5  # standard deviations
 _BIAS = -1.5
 _LOG_COUNT = 6.0  # counts go up to e^6
 _MISSING_COUNTS = 0.1  # share of them
@@ -42,7 +42,7 @@ class Planted(NamedTuple):
       cumulative: probability of a column's categories up to one, per column.
       ids: of the categories, uint32 [category].
       weights: [category].
-      vectors: [category, 8].
+      vectors: [category, 4].
       slopes, bends: what a count adds per unit of its logarithm, and of its distance
         from the middle [13].
     """

@@ -8,7 +8,7 @@ from algoperf.facts import DataFiles, Facts, variant
 _FILES = DataFiles(
     "Criteo 1TB click logs, hashed, as arrays of rows",
     folder="criteo1tb",
-    alternatives=(("train/day_*.npy", "validation/day_23*.npy", "test/day_23*.npy"),),
+    alternatives=(("train/day_*.npy", "validation/day_*.npy", "test/day_*.npy"),),
     how_to_get=(
         "`algoperf prepare --workload=criteo1tb --raw_dir=RAW --data_dir=DIR`, with "
         "Criteo's day_0.gz ... day_23.gz or AlgoPerf's day_0_00 ... day_23_35 in RAW"
@@ -48,30 +48,30 @@ CRITEO_MINI = replace(
     max_runtime_s=600,
     eval_period_s=None,
     eval_period_steps=200,
-    step_hint=4_000,
+    step_hint=5_000,
     batch_size=1_024,
     eval_batch_size=4_096,
     examples={
-        "train": 400_000,
+        "train": 1_000_000,
         "eval_train": 12_288,
         "validation": 12_288,
         "test": 12_288,
     },
     data=DataFiles("generated clicks, whose logits a factorisation gives; no download"),
     model={
-        "vocab_size": 16_384,
-        "embed_dim": 16,
-        "bottom_dims": (64, 32, 16),
-        "top_dims": (128, 128, 64, 32, 1),
+        "vocab_size": 8_192,
+        "embed_dim": 32,
+        "bottom_dims": (128, 64, 32),
+        "top_dims": (256, 256, 128, 64, 1),
     },
 )
 
 _TEST = {"vocab_size": 32 * 128 * 16}
-_TEST_MINI = {"vocab_size": 2_048}
+_TEST_MINI = {"vocab_size": 1_024}
 _LAYER_NORM = {"layer_norm": True}
 _EMBED_INIT = {"embed_init_scale": 1.0}
 _RESNET = {"architecture": "resnet"}
-_RESNET_MINI = {"bottom_dims": (64, 64, 64), "top_dims": (64, 64, 64, 64, 1)}
+_RESNET_MINI = {"bottom_dims": (128, 128, 128), "top_dims": (128, 128, 128, 128, 1)}
 
 
 def _variant(

@@ -52,7 +52,7 @@ class RowFiles:
 def _map(path: Path) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
+    except (EOFError, OSError, ValueError) as error:
         raise _damaged(path, str(error)) from None
     if array.dtype != DTYPE or array.shape[1:] != (NUM_COLUMNS,):
         raise _damaged(
