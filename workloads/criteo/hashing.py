@@ -23,19 +23,21 @@ _K1 = np.uint64(0xB492B66FBE98F273)
 _K2 = np.uint64(0x9AE16A3B2F90404F)
 
 
-def category_numbers(values: np.ndarray, column: int) -> np.ndarray:
-    """What the model gets for a categorical column: float32 [row].
+def category_ids(values: np.ndarray, column: int) -> np.ndarray:
+    """The ids of the values of a categorical column: uint32 [row].
 
-    The bucket of a value with the column's index appended to it. Numbers above 2^24
-    are rounded to float32 as AlgoPerf does, which changes about 5 % of them; its
-    targets were set that way.
+    The bucket of a value with the column's index appended to it. The models get ids
+    as float32, which rounds those above 2^24 (`rows.features`).
 
     Args:
       values: byte strings [row], such as b"68fd1e64"; b"00000000" where missing.
       column: 0 to 25.
+
+    Raises:
+      UserError: a value is longer than 30 or 31 bytes.
     """
     size = VOCABULARY_SIZES[column]
-    return hash_buckets(values, size, suffix=b"%d" % column).astype(np.float32)
+    return hash_buckets(values, size, suffix=b"%d" % column).astype(np.uint32)
 
 
 def hash_buckets(
@@ -60,6 +62,9 @@ def fingerprint64(strings: np.ndarray, suffix: bytes = b"") -> np.ndarray:
 
 
 def _of_block(strings: np.ndarray, suffix: bytes) -> np.ndarray:
+    characters = strings.view(np.uint8).reshape(len(strings), -1)
+    if characters.shape[1] == 8 and 0 < len(suffix) <= 8 and characters.all():
+        return _of_words(strings.view("<u8"), suffix)
     lengths = np.strings.str_len(strings)
     longest = int(lengths.max())
     if longest + len(suffix) > LONGEST:
@@ -68,7 +73,6 @@ def _of_block(strings: np.ndarray, suffix: bytes) -> np.ndarray:
             f"cannot hash {text!r}: it has {len(text)} bytes, and {LONGEST} are "
             "allowed. Check that the columns of the file are those of Criteo's logs."
         )
-    characters = strings.view(np.uint8).reshape(len(strings), -1)
     if lengths.min() == longest:
         return _of_length(characters[:, :longest], suffix)
     hashes = np.empty(len(strings), np.uint64)
@@ -76,6 +80,16 @@ def _of_block(strings: np.ndarray, suffix: bytes) -> np.ndarray:
         chosen = lengths == length
         hashes[chosen] = _of_length(characters[chosen, :length], suffix)
     return hashes
+
+
+def _of_words(words: np.ndarray, suffix: bytes) -> np.ndarray:
+    """Hashes of strings of 8 bytes, each as a little-endian integer, with a suffix.
+
+    These are nearly all there are in click logs.
+    """
+    bits = np.uint64(8 * len(suffix))
+    end = np.uint64(int.from_bytes(suffix, "little") << (64 - int(bits)))
+    return _hash_8_to_16(words, words >> bits | end, 8 + len(suffix))
 
 
 def _of_length(characters: np.ndarray, suffix: bytes) -> np.ndarray:
@@ -89,15 +103,13 @@ def _of_length(characters: np.ndarray, suffix: bytes) -> np.ndarray:
         return np.full(count, _K2)
     if length < 4:
         return _hash_1_to_3(text)
-    multiplier = _K2 + np.uint64(2 * length)
+    multiplier = _multiplier(length)
     if length < 8:
         first, last = _word(text, 0, 4), _word(text, length - 4, 4)
         return _mix(np.uint64(length) + (first << np.uint64(3)), last, multiplier)
     first, last = _word(text, 0), _word(text, length - 8)
     if length <= 16:
-        a = first + _K2
-        c = _rotate(last, 37) * multiplier + a
-        return _mix(c, (_rotate(a, 25) + last) * multiplier, multiplier)
+        return _hash_8_to_16(first, last, length)
     a, b = first * _K1, _word(text, 8)
     c, d = last * multiplier, _word(text, length - 16) * _K2
     return _mix(
@@ -115,6 +127,17 @@ def _hash_1_to_3(text: np.ndarray) -> np.ndarray:
     y = first + (middle << np.uint64(8))
     z = np.uint64(length) + (last << np.uint64(2))
     return _shift_mix(y * _K2 ^ z * _K0) * _K2
+
+
+def _hash_8_to_16(first: np.ndarray, last: np.ndarray, length: int) -> np.ndarray:
+    multiplier = _multiplier(length)
+    a = first + _K2
+    c = _rotate(last, 37) * multiplier + a
+    return _mix(c, (_rotate(a, 25) + last) * multiplier, multiplier)
+
+
+def _multiplier(length: int) -> np.uint64:
+    return _K2 + np.uint64(2 * length)
 
 
 def _word(text: np.ndarray, start: int, size: int = 8) -> np.ndarray:
