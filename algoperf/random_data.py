@@ -18,12 +18,13 @@ DISTINCT = 2
 class Drawn(NamedTuple):
     """An array of a batch: shape of one example, type, and the bound of integers.
 
-    Floats are normal with mean 0 and deviation 1; integers uniform below `below`.
+    Floats are normal with mean 0 and deviation 1; integers uniform below `below`,
+    which may have a bound for each place of the last dimension.
     """
 
     shape: tuple[int, ...]
     dtype: Any
-    below: int = 2
+    below: int | tuple[int, ...] = 2
 
 
 class RandomSource:
