@@ -23,6 +23,7 @@ from workloads.loading import load, without_data
 
 FULL = [name for name, facts in CATALOG.items() if facts.scale == "full"]
 MINI = [name for name, facts in CATALOG.items() if facts.scale == "mini"]
+IGNORE_LABEL_SMOOTHING = {"criteo1tb_mini"}  # base workloads, as in AlgoPerf
 TRAIN, EVAL = ForwardPassMode.TRAIN, ForwardPassMode.EVAL
 KEY, OTHER_KEY = jax.random.PRNGKey(0), jax.random.PRNGKey(1)
 
@@ -139,7 +140,8 @@ def test_the_first_loss_and_its_gradient_are_sane(mini, trained):
             trained["params"], trained["batch"], trained["state"], EVAL, KEY, False
         )
     )
-    assert 0.2 < value / np.log(logits.shape[-1]) < 3
+    # One logit is one of two classes.
+    assert 0.2 < value / np.log(max(logits.shape[-1], 2)) < 3
     assert all(np.all(np.isfinite(grad)) for grad in jax.tree.leaves(grads))
     assert jax.tree.structure(grads) == jax.tree.structure(trained["params"])
 
@@ -165,10 +167,11 @@ def test_evaluations_ignore_the_key_and_the_dropout_rate(trained):
     assert len(values) == 1
 
 
-def test_rates_are_traced(trained):
+def test_rates_are_traced(mini, trained):
     loss_of(trained)
     cached = trained["loss"]._cache_size()
+    ignored = mini.facts.base in IGNORE_LABEL_SMOOTHING
     plain = loss_of(trained)[0]
-    assert loss_of(trained, smoothing=0.3)[0] != plain
+    assert (loss_of(trained, smoothing=0.3)[0] == plain) == ignored
     loss_of(trained, rate=0.4)
     assert trained["loss"]._cache_size() == cached
