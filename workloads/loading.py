@@ -16,6 +16,8 @@ _BUILDER = {
     "mnist_mini": "mnist.workload:build",
     "cifar": "cifar.workload:build",
     "cifar_mini": "cifar.workload:build",
+    "fastmri": "fastmri.workload:build",
+    "fastmri_mini": "fastmri.workload:build",
     "imagenet_resnet": "imagenet.workload:build_resnet",
     "imagenet_resnet_mini": "imagenet.workload:build_resnet",
     "imagenet_vit": "imagenet.workload:build_vit",
