@@ -21,7 +21,6 @@ from algoperf.read_ahead import Plan, ReadAhead
 from workloads.fastmri.files import SliceFiles
 from workloads.fastmri.masks import EVAL_SEED, column_masks
 
-
 Arrays = dict[str, np.ndarray]
 
 

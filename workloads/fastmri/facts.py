@@ -53,18 +53,18 @@ FASTMRI_MINI = replace(
     test_target=0.9,
     max_runtime_s=600,
     eval_period_s=None,
-    eval_period_steps=100,
-    step_hint=2_000,
-    batch_size=16,
-    eval_batch_size=120,
-    examples={"train": 1_200, "eval_train": 120, "validation": 120, "test": 120},
+    eval_period_steps=120,
+    step_hint=2_400,
+    batch_size=8,
+    eval_batch_size=96,
+    examples={"train": 1_200, "eval_train": 96, "validation": 96, "test": 96},
     data=DataFiles("generated slices of phantoms in k-space, no download"),
     model={"num_channels": 8, "num_pool_layers": 3},
 )
 
 # What a variant changes of the model.
 _MODEL_SIZE = {"num_pool_layers": 3, "num_channels": 64}
-_MODEL_SIZE_MINI = {"num_pool_layers": 2, "num_channels": 16}
+_MODEL_SIZE_MINI = {"num_pool_layers": 2, "num_channels": 12}
 _TANH, _LAYERNORM = {"activation": "tanh"}, {"layer_norm": True}
 
 
