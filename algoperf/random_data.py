@@ -18,8 +18,9 @@ DISTINCT = 2
 class Drawn(NamedTuple):
     """An array of a batch: shape of one example, type, and the bounds of integers.
 
-    Floats are normal with mean 0 and deviation 1; integers uniform from `at_least` to
-    `below`, exclusive, which may have a bound for each place of the last dimension.
+    Floats are normal with mean 0 and deviation 1, and so are both parts of complex
+    numbers; integers uniform from `at_least` to `below`, exclusive, which may have a
+    bound for each place of the last dimension; booleans are either.
     """
 
     shape: tuple[int, ...]
@@ -71,4 +72,9 @@ def _draw(random: np.random.Generator, leaf: Drawn, batch_size: int) -> np.ndarr
     shape = (batch_size, *leaf.shape)
     if np.issubdtype(leaf.dtype, np.integer):
         return random.integers(leaf.at_least, leaf.below, shape, leaf.dtype)
+    if leaf.dtype == np.bool_:
+        return random.integers(0, 2, shape, np.uint8).astype(np.bool_)
+    if np.issubdtype(leaf.dtype, np.complexfloating):
+        parts = random.standard_normal((*shape, 2), np.float32)
+        return parts.view(np.complex64)[..., 0].astype(leaf.dtype)
     return random.standard_normal(shape, np.float32).astype(leaf.dtype)

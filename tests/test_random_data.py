@@ -65,6 +65,18 @@ def test_integers_are_within_their_bounds():
     assert np.unique(batch["x"]).tolist() == [-2, -1, 0, 1, 2]
 
 
+def test_complex_numbers_have_two_parts_and_booleans_are_either():
+    example = {"z": Drawn((500,), np.complex64), "keep": Drawn((500,), np.bool_)}
+    batch = first(RandomSource(example), "train", 200)
+    assert (batch["z"].dtype, batch["keep"].dtype) == (np.complex64, np.bool_)
+    error = 1 / batch["z"].size ** 0.5
+    for part in (batch["z"].real, batch["z"].imag):
+        assert abs(part.mean()) < 4 * error
+        assert abs(part.std() - 1) < 4 * error
+    assert abs(np.mean(batch["z"].real * batch["z"].imag)) < 4 * error
+    assert abs(batch["keep"].mean() - 0.5) < 4 * error
+
+
 def test_two_sources_draw_the_same_whatever_the_seed():
     for split in ("train", "validation"):
         one, other = (

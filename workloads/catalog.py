@@ -6,6 +6,7 @@ from algoperf.facts import Facts, UserError, closest, index
 from workloads.cifar import facts as cifar
 from workloads.criteo import facts as criteo
 from workloads.digits.facts import DIGITS
+from workloads.fastmri import facts as fastmri
 from workloads.imagenet import facts as imagenet
 from workloads.mnist.facts import MNIST, MNIST_MINI
 
@@ -16,10 +17,12 @@ CATALOG: Mapping[str, Facts] = index(
         *cifar.MINI,
         *imagenet.MINI,
         *criteo.MINI,
+        *fastmri.MINI,
         MNIST,
         *cifar.FULL,
         *imagenet.FULL,
         *criteo.FULL,
+        *fastmri.FULL,
     )
 )
 

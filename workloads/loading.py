@@ -22,6 +22,8 @@ _BUILDER = {
     "imagenet_vit_mini": "imagenet.workload:build_vit",
     "criteo1tb": "criteo.workload:build",
     "criteo1tb_mini": "criteo.workload:build",
+    "fastmri": "fastmri.workload:build",
+    "fastmri_mini": "fastmri.workload:build",
 }
 
 

@@ -10,6 +10,7 @@ from workloads.catalog import CATALOG
 _HOME = {
     "cifar10": "workloads.cifar.prepare",
     "criteo1tb": "workloads.criteo.prepare",
+    "fastmri": "workloads.fastmri.prepare",
     "imagenet": "workloads.imagenet.prepare",
     "mnist": "workloads.mnist.prepare",
 }
