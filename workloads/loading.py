@@ -20,6 +20,8 @@ _BUILDER = {
     "imagenet_resnet_mini": "imagenet.workload:build_resnet",
     "imagenet_vit": "imagenet.workload:build_vit",
     "imagenet_vit_mini": "imagenet.workload:build_vit",
+    "ogbg": "ogbg.workload:build",
+    "ogbg_mini": "ogbg.workload:build",
 }
 
 
