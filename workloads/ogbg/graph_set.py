@@ -114,12 +114,14 @@ def from_numbers(
     """
     known = ~np.isnan(labels)
     graphs = GraphSet(
-        nodes=_integers(what, "node features", nodes, np.uint8),
-        edges=_integers(what, "edge features", edges, np.uint8),
-        ends=_integers(what, "ends of edges", ends, np.uint16),
+        nodes=small_integers(what, "node features", nodes, np.uint8),
+        edges=small_integers(what, "edge features", edges, np.uint8),
+        ends=small_integers(what, "ends of edges", ends, np.uint16),
         node_starts=starts(num_nodes),
         edge_starts=starts(num_edges),
-        labels=_integers(what, "labels", np.where(known, labels, MISSING), np.int8),
+        labels=small_integers(
+            what, "labels", np.where(known, labels, MISSING), np.int8
+        ),
     )
     check(what, graphs)
     return graphs
@@ -172,7 +174,12 @@ def _check_none(
         raise _wrong(what, f"graph {number:,} (counted from 0) {problem}")
 
 
-def _integers(what: str, name: str, values: np.ndarray, dtype: type) -> np.ndarray:
+def small_integers(what: str, name: str, values: np.ndarray, dtype: type) -> np.ndarray:
+    """The numbers as a small integer type, int8 from -1 up.
+
+    Raises:
+      UserError: one is no integer, or out of range.
+    """
     limits = np.iinfo(dtype)
     low = 0 if dtype != np.int8 else MISSING
     # NaN fails the first comparison.
