@@ -151,7 +151,9 @@ def trace_step(
     caller = _Caller(workload, submission, hyperparameters)
     size = caller.batch_size()
     batch = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype),
+        lambda leaf: jax.ShapeDtypeStruct(
+            (size * len(leaf), *leaf.shape[1:]), leaf.dtype
+        ),
         workload.example_batch,
     )
     size_bytes = 0

@@ -9,6 +9,7 @@ from workloads.digits.facts import DIGITS
 from workloads.fastmri import facts as fastmri
 from workloads.imagenet import facts as imagenet
 from workloads.mnist.facts import MNIST, MNIST_MINI
+from workloads.ogbg import facts as ogbg
 
 CATALOG: Mapping[str, Facts] = index(
     (
@@ -18,11 +19,13 @@ CATALOG: Mapping[str, Facts] = index(
         *imagenet.MINI,
         *criteo.MINI,
         *fastmri.MINI,
+        *ogbg.MINI,
         MNIST,
         *cifar.FULL,
         *imagenet.FULL,
         *criteo.FULL,
         *fastmri.FULL,
+        *ogbg.FULL,
     )
 )
 

@@ -24,6 +24,8 @@ _BUILDER = {
     "criteo1tb_mini": "criteo.workload:build",
     "fastmri": "fastmri.workload:build",
     "fastmri_mini": "fastmri.workload:build",
+    "ogbg": "ogbg.workload:build",
+    "ogbg_mini": "ogbg.workload:build",
 }
 
 

@@ -13,6 +13,7 @@ _HOME = {
     "fastmri": "workloads.fastmri.prepare",
     "imagenet": "workloads.imagenet.prepare",
     "mnist": "workloads.mnist.prepare",
+    "ogbg": "workloads.ogbg.prepare",
 }
 
 
