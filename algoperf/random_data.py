@@ -16,14 +16,16 @@ DISTINCT = 2
 
 
 class Drawn(NamedTuple):
-    """An array of a batch: shape of one example, type, and the bound of integers.
+    """An array of a batch: shape of one example, type, and the bounds of integers.
 
-    Floats are normal with mean 0 and deviation 1; integers uniform below `below`.
+    Floats are normal with mean 0 and deviation 1; integers uniform from `at_least` to
+    `below`, exclusive.
     """
 
     shape: tuple[int, ...]
     dtype: Any
     below: int = 2
+    at_least: int = 0
 
 
 class RandomSource:
@@ -68,5 +70,5 @@ class RandomSource:
 def _draw(random: np.random.Generator, leaf: Drawn, batch_size: int) -> np.ndarray:
     shape = (batch_size, *leaf.shape)
     if np.issubdtype(leaf.dtype, np.integer):
-        return random.integers(0, leaf.below, shape, leaf.dtype)
+        return random.integers(leaf.at_least, leaf.below, shape, leaf.dtype)
     return random.standard_normal(shape, np.float32).astype(leaf.dtype)

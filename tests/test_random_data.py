@@ -59,6 +59,12 @@ def test_floats_are_normal_and_of_their_type():
     assert abs(batch["x"].std() - 1) < 4 * error
 
 
+def test_integers_are_within_their_bounds():
+    example = {"x": Drawn((500,), np.int16, below=3, at_least=-2)}
+    batch = first(RandomSource(example), "train")
+    assert np.unique(batch["x"]).tolist() == [-2, -1, 0, 1, 2]
+
+
 def test_two_sources_draw_the_same_whatever_the_seed():
     for split in ("train", "validation"):
         one, other = (
