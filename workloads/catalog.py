@@ -6,6 +6,7 @@ from algoperf.facts import Facts, UserError, closest, index
 from workloads.cifar import facts as cifar
 from workloads.digits.facts import DIGITS
 from workloads.imagenet import facts as imagenet
+from workloads.librispeech import facts as librispeech
 from workloads.mnist.facts import MNIST, MNIST_MINI
 
 CATALOG: Mapping[str, Facts] = index(
@@ -14,9 +15,11 @@ CATALOG: Mapping[str, Facts] = index(
         MNIST_MINI,
         *cifar.MINI,
         *imagenet.MINI,
+        *librispeech.MINI,
         MNIST,
         *cifar.FULL,
         *imagenet.FULL,
+        *librispeech.FULL,
     )
 )
 

@@ -20,6 +20,10 @@ _BUILDER = {
     "imagenet_resnet_mini": "imagenet.workload:build_resnet",
     "imagenet_vit": "imagenet.workload:build_vit",
     "imagenet_vit_mini": "imagenet.workload:build_vit",
+    "librispeech_conformer": "librispeech.workload:build_conformer",
+    "librispeech_conformer_mini": "librispeech.workload:build_conformer",
+    "librispeech_deepspeech": "librispeech.workload:build_deepspeech",
+    "librispeech_deepspeech_mini": "librispeech.workload:build_deepspeech",
 }
 
 
