@@ -1,11 +1,25 @@
 """Batches whose examples are decoded by threads, ahead of use."""
 
+import logging
+import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
+import numpy as np
+
+from algoperf.data import (
+    EVAL_TRAIN_SEED,
+    Batches,
+    IndexedBatches,
+    Origin,
+    endless_rows,
+    pad,
+    permutation,
+)
+from algoperf.facts import Split, UserError
 from algoperf.spec import Batch
 
 # Batches in the making besides the one that is asked for: while one is waited for the
@@ -79,3 +93,73 @@ class ReadAhead:
 def _fill(fill: Callable[[int], None], rows: Sequence[int]) -> None:
     for row in rows:
         fill(row)
+
+
+def decoded_batches(
+    split: Split,
+    batch_size: int,
+    seed: int,
+    position: int,
+    *,
+    size: int,
+    num_examples: int,
+    plan: Callable[[np.ndarray, Origin | None], Plan],
+    threads: int,
+) -> Batches:
+    """Batches of a split as `DataSource.batches` promises them.
+
+    `plan(rows, origin)` says how the batch of some rows of the data set is made; in
+    training `origin` is where it comes from, in an evaluation None.
+
+    Args:
+      size: examples that the data set has for the split (`eval_train`: for `train`).
+      num_examples: those of them that an evaluation takes.
+    """
+    if split == "train":
+        rows_of = endless_rows(size, batch_size, seed)
+
+        def train_plan(index: int) -> Plan:
+            origin = Origin(seed, index, *rows_of(index))
+            return plan(origin.rows, origin)
+
+        return ReadAhead(train_plan, threads, position)
+    rows = np.arange(size)
+    if split == "eval_train":
+        rows = permutation(size, EVAL_TRAIN_SEED, 0)
+    rows = rows[:num_examples]
+    length = -(-len(rows) // batch_size)
+
+    def eval_plan(index: int) -> Plan:
+        return plan(rows[index * batch_size : (index + 1) * batch_size], None)
+
+    ahead = ReadAhead(eval_plan, threads, position, length)
+    return IndexedBatches(lambda _: pad(next(ahead), batch_size), position, length)
+
+
+class Damaged:
+    """The examples that could not be decoded: each is named on the screen, once."""
+
+    def __init__(self, kind: str, replacement: str, strict: bool):
+        """Such as `Damaged("image", "a black one", options.strict)`."""
+        self._kind, self._replacement, self._strict = kind, replacement, strict
+        self._names: set[str] = set()
+        self._lock = threading.Lock()
+
+    def note(self, name: str, error: UserError) -> None:
+        """Counts an example; with `strict` the run ends with its error.
+
+        Any number of threads may call this at once.
+        """
+        if self._strict:
+            raise error
+        with self._lock:
+            if name in self._names:
+                return
+            self._names.add(name)
+            logging.getLogger("algoperf").warning(
+                "%s (damaged %s %d, replaced by %s)",
+                error,
+                self._kind,
+                len(self._names),
+                self._replacement,
+            )

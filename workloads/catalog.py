@@ -8,6 +8,7 @@ from workloads.criteo import facts as criteo
 from workloads.digits.facts import DIGITS
 from workloads.fastmri import facts as fastmri
 from workloads.imagenet import facts as imagenet
+from workloads.librispeech import facts as librispeech
 from workloads.mnist.facts import MNIST, MNIST_MINI
 from workloads.ogbg import facts as ogbg
 
@@ -19,12 +20,14 @@ CATALOG: Mapping[str, Facts] = index(
         *imagenet.MINI,
         *criteo.MINI,
         *fastmri.MINI,
+        *librispeech.MINI,
         *ogbg.MINI,
         MNIST,
         *cifar.FULL,
         *imagenet.FULL,
         *criteo.FULL,
         *fastmri.FULL,
+        *librispeech.FULL,
         *ogbg.FULL,
     )
 )

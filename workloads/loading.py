@@ -24,6 +24,10 @@ _BUILDER = {
     "criteo1tb_mini": "criteo.workload:build",
     "fastmri": "fastmri.workload:build",
     "fastmri_mini": "fastmri.workload:build",
+    "librispeech_conformer": "librispeech.workload:build_conformer",
+    "librispeech_conformer_mini": "librispeech.workload:build_conformer",
+    "librispeech_deepspeech": "librispeech.workload:build_deepspeech",
+    "librispeech_deepspeech_mini": "librispeech.workload:build_deepspeech",
     "ogbg": "ogbg.workload:build",
     "ogbg_mini": "ogbg.workload:build",
 }

@@ -1,19 +1,19 @@
-"""Random numbers for generated data, from draws that stay the same.
+"""Random numbers whose stream stays the same: raw draws of Philox.
 
-NumPy promises the raw stream of a bit generator between versions, and not what its
-`Generator` makes of it.
+NumPy promises that of raw draws, and not of the distributions of its `Generator`.
 """
 
 import numpy as np
 
 
-class Uniform:
-    """Uniform numbers in [low, high) from raw 64-bit draws."""
+class RawDraws:
+    """Numbers made of the raw 64-bit draws of one stream, in order."""
 
     def __init__(self, bits: np.random.Philox):
         self._bits = bits
 
     def __call__(self, low: float, high: float, *shape: int) -> np.ndarray:
+        """Uniform in [low, high), float32."""
         raw = self._bits.random_raw(int(np.prod(shape))) >> np.uint64(40)
         unit = raw.astype(np.float32) / np.float32(2**24)
         return (low + (high - low) * unit).reshape(shape).astype(np.float32)
@@ -28,4 +28,11 @@ class Uniform:
         return centred.reshape(shape) * np.float32(3**0.5)
 
     def choice(self, options: int, count: int) -> np.ndarray:
+        """Indices below `options`, int32 [count]."""
         return np.minimum(self(0, options, count).astype(np.int32), options - 1)
+
+    def noise(self, *shape: int) -> np.ndarray:
+        """Uniform with deviation 1, float32, four numbers of one draw: for audio."""
+        count = int(np.prod(shape))
+        raw = self._bits.random_raw(-(-count // 4)).astype("<u8").view("<i2")[:count]
+        return raw.reshape(shape) * np.float32(3**0.5 / 2**15)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from algoperf.facts import Split
-from workloads.raw_draws import Uniform
+from workloads.raw_draws import RawDraws
 
 SIZE = 64  # pixels a side of an image
 ROWS = 96  # of k-space
@@ -45,7 +45,7 @@ def phantoms(
 # Workloads share their slices: the variants have those of their base.
 @functools.lru_cache(maxsize=3)
 def _split(count: int, key: tuple[int, int]) -> dict[str, np.ndarray]:
-    draw = Uniform(np.random.Philox(key=key))
+    draw = RawDraws(np.random.Philox(key=key))
     arrays = {
         "kspace": np.zeros((count, ROWS, max(WIDTHS)), np.complex64),
         "num_columns": np.empty(count, np.int32),
@@ -77,7 +77,7 @@ def _middle(image: np.ndarray) -> np.ndarray:
     return image[:, top : top + SIZE, left : left + SIZE]
 
 
-def _volume(draw: Uniform, width: int) -> np.ndarray:
+def _volume(draw: RawDraws, width: int) -> np.ndarray:
     """Complex images [12, 96, width]; the middle 64 x 64 pixels go from -1 to 1."""
     y = _coordinates(ROWS)[None, :, None]
     x = _coordinates(width)[None, None, :]
@@ -103,7 +103,7 @@ class _Ellipsoid:
     """An ellipsoid at random: its centre up to `place` away, turned about the axis."""
 
     def __init__(
-        self, draw: Uniform, place: float, radii: tuple[float, float], lowest: float
+        self, draw: RawDraws, place: float, radii: tuple[float, float], lowest: float
     ):
         self._centre = draw(-place, place, 3)
         self._radii = draw(*radii, 2)
@@ -123,7 +123,7 @@ class _Ellipsoid:
         return np.clip(depth * (SIZE / 2) + 0.5, 0, 1).astype(np.float32)
 
 
-def _texture(draw: Uniform, y: Field, x: Field) -> Field:
+def _texture(draw: RawDraws, y: Field, x: Field) -> Field:
     """Waves three to eight pixels long, about 1."""
     waves = np.zeros((1, y.shape[1], x.shape[2]), np.float32)
     for _ in range(_WAVES):
@@ -134,7 +134,7 @@ def _texture(draw: Uniform, y: Field, x: Field) -> Field:
     return 1 + waves / _WAVES
 
 
-def _coil(draw: Uniform, y: Field, x: Field) -> np.ndarray:
+def _coil(draw: RawDraws, y: Field, x: Field) -> np.ndarray:
     """Sensitivity, complex [1, row, column]: brighter on one side, phases turn."""
     gain_y, gain_x = draw(-0.25, 0.25, 2)
     first, slope_y, slope_x, bend = draw(-1.5, 1.5, 4)

@@ -1,23 +1,14 @@
 """ImageNet's batches: decoded and augmented by threads on the host."""
 
-import logging
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from algoperf.data import (
-    EVAL_TRAIN_SEED,
-    Batches,
-    IndexedBatches,
-    endless_rows,
-    pad,
-    permutation,
-)
+from algoperf.data import Batches, Origin
 from algoperf.data_options import DataOptions
 from algoperf.facts import Split, UserError
-from algoperf.read_ahead import Plan, ReadAhead
+from algoperf.read_ahead import Damaged, Plan, decoded_batches
 from workloads.imagenet.files import EncodedImage, ImageFiles
 from workloads.imagenet.images import IMAGE_SIZE, eval_image, train_image
 from workloads.imagenet.jpeg import CorruptImage
@@ -47,42 +38,33 @@ class ImageNet:
         self._mixes = mixes
         self._size = size
         self._files: dict[str, ImageFiles] = {}
-        self._damaged: set[str] = set()
-        self._lock = threading.Lock()
+        self._damaged = Damaged("image", "a black one", options.strict)
 
     def batches(
         self, split: Split, batch_size: int, seed: int, position: int = 0
     ) -> Batches:
         """Batches of a split; see `DataSource.batches`."""
         files = self._open("train" if split == "eval_train" else split)
-        if split == "train":
-            rows_of = endless_rows(len(files), batch_size, seed)
 
-            def train_plan(index: int) -> Plan:
-                return self._train_plan(files, *rows_of(index), seed, index)
+        def plan(rows: np.ndarray, origin: Origin | None) -> Plan:
+            if origin is None:
+                return self._plan(files, rows, self._eval_image)
+            return self._train_plan(files, origin)
 
-            return ReadAhead(train_plan, self._options.threads, position)
-        rows = np.arange(len(files))
-        if split == "eval_train":
-            rows = permutation(len(files), EVAL_TRAIN_SEED, 0)
-        rows = rows[: self._examples[split]]
-        length = -(-len(rows) // batch_size)
+        return decoded_batches(
+            split,
+            batch_size,
+            seed,
+            position,
+            size=len(files),
+            num_examples=self._examples[split],
+            plan=plan,
+            threads=self._options.threads,
+        )
 
-        def eval_plan(index: int) -> Plan:
-            part = rows[index * batch_size : (index + 1) * batch_size]
-            return self._plan(files, part, self._eval_image)
+    def _train_plan(self, files: ImageFiles, origin: Origin) -> Plan:
+        seed, index, epochs, rows = origin
 
-        ahead = ReadAhead(eval_plan, self._options.threads, position, length)
-        return IndexedBatches(lambda _: pad(next(ahead), batch_size), position, length)
-
-    def _train_plan(
-        self,
-        files: ImageFiles,
-        epochs: np.ndarray,
-        rows: np.ndarray,
-        seed: int,
-        index: int,
-    ) -> Plan:
         def image(encoded: EncodedImage, place: int) -> np.ndarray:
             return train_image(
                 encoded.data,
@@ -120,7 +102,8 @@ class ImageNet:
             try:
                 images[place] = image(encoded, place)
             except CorruptImage as error:
-                images[place] = self._replacement(error)
+                self._damaged.note(error.name, error)
+                images[place] = 0
 
         return Plan({"inputs": images, "targets": labels}, len(rows), fill)
 
@@ -135,17 +118,3 @@ class ImageNet:
                 )
             self._files[split] = files
         return self._files[split]
-
-    def _replacement(self, error: CorruptImage) -> int:
-        """Black, for an image that is damaged; each is named once."""
-        if self._options.strict:
-            raise error
-        with self._lock:
-            if error.name not in self._damaged:
-                self._damaged.add(error.name)
-                logging.getLogger("algoperf").warning(
-                    "%s (damaged image %d, replaced by a black one)",
-                    error,
-                    len(self._damaged),
-                )
-        return 0

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from algoperf.facts import Split
-from workloads.raw_draws import Uniform
+from workloads.raw_draws import RawDraws
 
 SHAPES = ("disk", "square", "triangle", "cross", "ring")
 TEXTURES = ("plain", "stripes", "checks", "dots")
@@ -63,20 +63,19 @@ def scenes(
 # Workloads share their images: the variants have those of their base.
 @functools.lru_cache(maxsize=9)
 def _split(count: int, key: tuple[int, int], scene: Scene) -> dict[str, np.ndarray]:
-    # Raw draws, because NumPy promises those to stay the same between versions.
     bits = np.random.Philox(key=key)
     images = np.empty((count, SIDE, SIDE, 3), np.uint8)
     classes = np.empty(count, np.int32)
     for start in range(0, count, _CHUNK):
         part = slice(start, min(start + _CHUNK, count))
-        draw = Uniform(bits)
+        draw = RawDraws(bits)
         images[part], classes[part] = _draw(draw, part.stop - start, scene)
     for array in (images, classes):
         array.flags.writeable = False
     return {"inputs": images, "targets": classes}
 
 
-def _draw(draw: Uniform, count: int, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+def _draw(draw: RawDraws, count: int, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     canvas = _background(draw, count, 0.5 if scene.bright else 1.0)
     for _ in range(scene.clutter):
         _put(canvas, draw, scene, (0.08, 0.15), draw(0.0, 1.0, 2, count))
@@ -86,7 +85,7 @@ def _draw(draw: Uniform, count: int, scene: Scene) -> tuple[np.ndarray, np.ndarr
     return np.rint(pixels).astype(np.uint8), shape * len(scene.textures) + texture
 
 
-def _background(draw: Uniform, count: int, brightest: float) -> np.ndarray:
+def _background(draw: RawDraws, count: int, brightest: float) -> np.ndarray:
     """Two colours that slow waves blend: float32 [count, 32, 32, 3] from 0."""
     centres = (np.arange(SIDE, dtype=np.float32) + np.float32(0.5)) / SIDE
     y, x = centres[None, :, None], centres[None, None, :]
@@ -101,7 +100,7 @@ def _background(draw: Uniform, count: int, brightest: float) -> np.ndarray:
 
 def _put(
     canvas: np.ndarray,
-    draw: Uniform,
+    draw: RawDraws,
     scene: Scene,
     radii: tuple[float, float],
     place: np.ndarray,

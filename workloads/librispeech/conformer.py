@@ -87,6 +87,7 @@ class ConvolutionBlock(nn.Module):
 
     kernel_size: int
     activation: Activation
+    batch_norm_momentum: float
 
     @nn.compact
     def __call__(
@@ -109,7 +110,8 @@ class ConvolutionBlock(nn.Module):
             use_bias=False,
             kernel_init=XAVIER,
         )(x)
-        x = self.activation(BatchNorm()(x, paddings, use_running_average))
+        norm = BatchNorm(self.batch_norm_momentum)
+        x = self.activation(norm(x, paddings, use_running_average))
         return Dropout()(_Dense(width)(x), rate=dropout_rate, deterministic=not train)
 
 
@@ -125,6 +127,7 @@ class ConformerBlock(nn.Module):
     activation: Activation
     temperature: float
     post_layer_norm: bool
+    batch_norm_momentum: float
 
     @nn.compact
     def __call__(
@@ -142,7 +145,9 @@ class ConformerBlock(nn.Module):
         x = x + 0.5 * feed_forward()(x, paddings, train, dropout_rate)
         attention = MultiHeadedSelfAttention(self.num_heads, self.temperature)
         x = x + attention(x, paddings, train, dropout_rate)
-        convolution = ConvolutionBlock(self.kernel_size, self.activation)
+        convolution = ConvolutionBlock(
+            self.kernel_size, self.activation, self.batch_norm_momentum
+        )
         x = x + convolution(x, paddings, train, use_running_average, dropout_rate)
         x = x + 0.5 * feed_forward()(x, paddings, train, dropout_rate)
         return LayerNorm()(x) if self.post_layer_norm else x
@@ -153,7 +158,8 @@ class Conformer(nn.Module):
 
     Variants: `attention_temperature` multiplies what attention reads;
     `use_post_layer_norm=False` leaves out the normalisation at the end of each block;
-    `activation` is "swish" or "gelu" (its tanh approximation).
+    `activation` is "swish" or "gelu" (its tanh approximation). Short trainings need a
+    smaller `batch_norm_momentum`.
     """
 
     vocab_size: int = 1024
@@ -167,6 +173,7 @@ class Conformer(nn.Module):
     use_post_layer_norm: bool = True
     time_mask_count: int = 10
     freq_mask_count: int = 2
+    batch_norm_momentum: float = 0.999
 
     @nn.compact
     def __call__(
@@ -203,5 +210,6 @@ class Conformer(nn.Module):
                 activation,
                 self.attention_temperature,
                 self.use_post_layer_norm,
+                self.batch_norm_momentum,
             )(x, paddings, train, use_running_average, dropout_rate)
         return _Dense(self.vocab_size)(LayerNorm()(x)), paddings

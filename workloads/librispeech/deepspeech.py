@@ -25,6 +25,7 @@ class BatchRNN(nn.Module):
     """Normalisation and a bidirectional LSTM of the same width."""
 
     layer_norm: bool
+    batch_norm_momentum: float
 
     @nn.compact
     def __call__(
@@ -32,7 +33,13 @@ class BatchRNN(nn.Module):
     ) -> jax.Array:
         """[batch, frame, width] to the same shape."""
         width = x.shape[-1]
-        x = _normalized(x, paddings, use_running_average, self.layer_norm)
+        x = _normalized(
+            x,
+            paddings,
+            use_running_average,
+            self.layer_norm,
+            self.batch_norm_momentum,
+        )
         return BidirectionalLSTM(width // 2)(x, paddings)
 
 
@@ -40,6 +47,7 @@ class FeedForwardModule(nn.Module):
     """Normalisation, a Dense of the same width, and an activation."""
 
     layer_norm: bool
+    batch_norm_momentum: float
     activation: Activation
 
     @nn.compact
@@ -52,7 +60,13 @@ class FeedForwardModule(nn.Module):
         dropout_rate: Any,
     ) -> jax.Array:
         """[batch, frame, width] to the same shape."""
-        x = _normalized(x, paddings, use_running_average, self.layer_norm)
+        x = _normalized(
+            x,
+            paddings,
+            use_running_average,
+            self.layer_norm,
+            self.batch_norm_momentum,
+        )
         x = self.activation(nn.Dense(x.shape[-1], kernel_init=XAVIER)(x))
         x = x * (1.0 - paddings)[..., None]
         return Dropout()(x, rate=dropout_rate, deterministic=not train)
@@ -64,7 +78,8 @@ class DeepSpeech(nn.Module):
     Variants: `activation` is "relu" or "tanh", of the convolutions and the feed-forward
     layers; `residual=False` adds no layer to its input; `layer_norm_everywhere` takes
     layer normalisation for all batch normalisation (then there is no model state), and
-    `decoder_layer_norm=False` leaves out the last one.
+    `decoder_layer_norm=False` leaves out the last one. Short trainings need a smaller
+    `batch_norm_momentum`.
 
     Dropout follows the rate that it is given at all its sites. AlgoPerf's own code has
     the constant 0.1 in the residual feed-forward layers instead.
@@ -80,6 +95,7 @@ class DeepSpeech(nn.Module):
     decoder_layer_norm: bool = True
     time_mask_count: int = 10
     freq_mask_count: int = 2
+    batch_norm_momentum: float = 0.999
 
     @nn.compact
     def __call__(
@@ -106,11 +122,13 @@ class DeepSpeech(nn.Module):
         subsample = Subsample(self.encoder_dim, activation, positions=False)
         x, paddings = subsample(x, paddings, train, dropout_rate)
         for _ in range(self.num_lstm_layers):
-            layer = BatchRNN(self.layer_norm_everywhere)
+            layer = BatchRNN(self.layer_norm_everywhere, self.batch_norm_momentum)
             y = layer(x, paddings, use_running_average)
             x = x + y if self.residual else y
         for _ in range(self.num_feed_forward_layers):
-            layer = FeedForwardModule(self.layer_norm_everywhere, activation)
+            layer = FeedForwardModule(
+                self.layer_norm_everywhere, self.batch_norm_momentum, activation
+            )
             y = layer(x, paddings, train, use_running_average, dropout_rate)
             x = x + y if self.residual else y
         if self.decoder_layer_norm:
@@ -119,8 +137,12 @@ class DeepSpeech(nn.Module):
 
 
 def _normalized(
-    x: jax.Array, paddings: jax.Array, use_running_average: bool, layer_norm: bool
+    x: jax.Array,
+    paddings: jax.Array,
+    use_running_average: bool,
+    layer_norm: bool,
+    batch_norm_momentum: float,
 ) -> jax.Array:
     if layer_norm:
         return LayerNorm()(x)
-    return BatchNorm()(x, paddings, use_running_average)
+    return BatchNorm(batch_norm_momentum)(x, paddings, use_running_average)
