@@ -7,6 +7,7 @@ from workloads.cifar import facts as cifar
 from workloads.digits.facts import DIGITS
 from workloads.imagenet import facts as imagenet
 from workloads.mnist.facts import MNIST, MNIST_MINI
+from workloads.wmt import facts as wmt
 
 CATALOG: Mapping[str, Facts] = index(
     (
@@ -14,9 +15,11 @@ CATALOG: Mapping[str, Facts] = index(
         MNIST_MINI,
         *cifar.MINI,
         *imagenet.MINI,
+        *wmt.MINI,
         MNIST,
         *cifar.FULL,
         *imagenet.FULL,
+        *wmt.FULL,
     )
 )
 

@@ -20,6 +20,8 @@ _BUILDER = {
     "imagenet_resnet_mini": "imagenet.workload:build_resnet",
     "imagenet_vit": "imagenet.workload:build_vit",
     "imagenet_vit_mini": "imagenet.workload:build_vit",
+    "wmt": "wmt.workload:build",
+    "wmt_mini": "wmt.workload:build",
 }
 
 
