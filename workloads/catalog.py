@@ -11,6 +11,7 @@ from workloads.imagenet import facts as imagenet
 from workloads.librispeech import facts as librispeech
 from workloads.mnist.facts import MNIST, MNIST_MINI
 from workloads.ogbg import facts as ogbg
+from workloads.wmt import facts as wmt
 
 CATALOG: Mapping[str, Facts] = index(
     (
@@ -22,6 +23,7 @@ CATALOG: Mapping[str, Facts] = index(
         *fastmri.MINI,
         *librispeech.MINI,
         *ogbg.MINI,
+        *wmt.MINI,
         MNIST,
         *cifar.FULL,
         *imagenet.FULL,
@@ -29,6 +31,7 @@ CATALOG: Mapping[str, Facts] = index(
         *fastmri.FULL,
         *librispeech.FULL,
         *ogbg.FULL,
+        *wmt.FULL,
     )
 )
 

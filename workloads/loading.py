@@ -30,6 +30,8 @@ _BUILDER = {
     "librispeech_deepspeech_mini": "librispeech.workload:build_deepspeech",
     "ogbg": "ogbg.workload:build",
     "ogbg_mini": "ogbg.workload:build",
+    "wmt": "wmt.workload:build",
+    "wmt_mini": "wmt.workload:build",
 }
 
 
