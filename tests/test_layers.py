@@ -21,7 +21,7 @@ LAYERS = [
     ["prepare.run"],
     ["prepare.verify"],
     ["jax_sharding_utils", "random_utils", "halton", "losses", "layers"],
-    ["clock", "metrics", "data", "param_types", "leaves", "tuning"],
+    ["clock", "metrics", "data", "param_types", "leaves", "tuning", "token_losses"],
     ["param_utils", "data_utils", "read_ahead", "eval_cache", "random_data"],
     ["jax_utils", "schedules", "example_scores"],
     ["optimizers", "optax_submission"],

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from algoperf.facts import Facts, UserError, closest, index
 from workloads.cifar import facts as cifar
 from workloads.digits.facts import DIGITS
+from workloads.fineweb import facts as fineweb
 from workloads.imagenet import facts as imagenet
 from workloads.mnist.facts import MNIST, MNIST_MINI
 
@@ -14,9 +15,11 @@ CATALOG: Mapping[str, Facts] = index(
         MNIST_MINI,
         *cifar.MINI,
         *imagenet.MINI,
+        *fineweb.MINI,
         MNIST,
         *cifar.FULL,
         *imagenet.FULL,
+        *fineweb.FULL,
     )
 )
 

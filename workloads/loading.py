@@ -20,6 +20,8 @@ _BUILDER = {
     "imagenet_resnet_mini": "imagenet.workload:build_resnet",
     "imagenet_vit": "imagenet.workload:build_vit",
     "imagenet_vit_mini": "imagenet.workload:build_vit",
+    "finewebedu_lm": "fineweb.workload:build",
+    "finewebedu_lm_mini": "fineweb.workload:build",
 }
 
 

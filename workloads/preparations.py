@@ -9,6 +9,7 @@ from workloads.catalog import CATALOG
 # Folder below --data_dir -> the module with `preparation()`.
 _HOME = {
     "cifar10": "workloads.cifar.prepare",
+    "fineweb_edu_10B": "workloads.fineweb.prepare",
     "imagenet": "workloads.imagenet.prepare",
     "mnist": "workloads.mnist.prepare",
 }
