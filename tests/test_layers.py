@@ -30,7 +30,7 @@ LAYERS = [
     ["submission_calls"],
     ["pmap_style"],
     ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
-    ["limits", "trial_folder", "submission_rules"],
+    ["limits", "trial_folder", "submission_rules", "dynamics"],
     ["trial", "study"],
     ["trial_record", "submission_check"],
     ["trial_run"],

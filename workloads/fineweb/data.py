@@ -72,8 +72,8 @@ class TokenSequences:
         if found < wanted:
             raise UserError(
                 f"{stream.name} has {len(stream):,} tokens, {found:,} sequences of "
-                f"{self._length + 1:,}; {split} needs {wanted:,}. Prepare it again from "
-                "the whole data set."
+                f"{self._length + 1:,}; {split} needs {wanted:,}. Prepare it again "
+                "from the whole data set."
             )
 
     def _read(self, stream: TokenStream, rows: np.ndarray) -> dict[str, np.ndarray]:

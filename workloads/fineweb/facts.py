@@ -14,10 +14,10 @@ _FILES = DataFiles(
         ("train/state.json", "train/*.arrow", "val/state.json", "val/*.arrow"),
     ),
     how_to_get=(
-        "`algoperf prepare --workload=finewebedu_lm --raw_dir=RAW --data_dir=DIR`, with "
-        "the parquet or JSON Lines files and GPT-2's vocab.bpe and encoder.json in RAW; "
-        "or train.bin and val.bin of little-endian uint16 tokens; or the folders train "
-        "and val that AlgoPerf saved with Hugging Face datasets"
+        "`algoperf prepare --workload=finewebedu_lm --raw_dir=RAW --data_dir=DIR`, "
+        "with the parquet or JSON Lines files and GPT-2's vocab.bpe and encoder.json "
+        "in RAW; or train.bin and val.bin of little-endian uint16 tokens; or the "
+        "folders train and val that AlgoPerf saved with Hugging Face datasets"
     ),
 )
 
@@ -54,11 +54,11 @@ FINEWEBEDU_LM_MINI = replace(
     validation_target=20.0,
     max_runtime_s=600,
     eval_period_s=None,
-    eval_period_steps=75,
-    step_hint=1_500,
+    eval_period_steps=100,
+    step_hint=2_000,
     batch_size=16,
     eval_batch_size=64,
-    examples={"train": 9_000, "eval_train": 128, "validation": 256, "test": 0},
+    examples={"train": 18_802, "eval_train": 64, "validation": 256, "test": 0},
     data=DataFiles("addresses of US presidents, 1790 to 1880, bundled"),
     model={
         "vocab_size": 1_024,
@@ -66,7 +66,7 @@ FINEWEBEDU_LM_MINI = replace(
         "depth": 2,
         "num_heads": 2,
         "mlp_dim": 256,
-        "context_length": 128,
+        "context_length": 64,
         "compute_dtype": "float32",
     },
 )

@@ -1,4 +1,4 @@
-"""The files of tokenised FineWeb-Edu: ours, flat ones, and those of AlgoPerf's users."""
+"""The files of tokenised FineWeb-Edu: ours, flat ones, those of AlgoPerf's users."""
 
 import json
 import sys

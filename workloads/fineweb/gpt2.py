@@ -18,7 +18,7 @@ _PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!
 def load_gpt2(vocab_bpe: Path, encoder_json: Path, vocab_size: int = VOCAB_SIZE) -> Any:
     """GPT-2's encoding as a `tiktoken.Encoding`.
 
-    `vocab_bpe` lists merges, the most frequent first; `encoder_json` numbers the tokens.
+    `vocab_bpe` lists merges, the most frequent first; `encoder_json` numbers tokens.
 
     Raises:
       UserError: tiktoken is missing, a file is damaged, or the two do not go together.

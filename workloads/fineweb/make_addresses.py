@@ -15,7 +15,7 @@ LAST_YEAR = 1880  # what keeps the text below a megabyte
 
 
 def addresses_in(folder: Path) -> list[str]:
-    """The addresses up to the last year, oldest first, with white space as one space."""
+    """Addresses up to the last year, oldest first; any white space is one space."""
     files = sorted(folder.glob("*.txt"))
     chosen = [file for file in files if int(file.name[:4]) <= LAST_YEAR]
     return [" ".join(file.read_text(encoding="utf-8").split()) for file in chosen]

@@ -1,8 +1,9 @@
 """Decoder-only Transformer language model in AlgoPerf's form.
 
-Pre-norm blocks with RMSNorm (Zhang & Sennrich 2019), rotary positions (Su et al. 2021),
-normalised queries and keys with a learned scale (Henry et al. 2020), gated MLPs (Dauphin
-et al. 2017), no biases, and an output that shares the embedding (Press & Wolf 2017).
+Pre-norm blocks with RMSNorm (Zhang & Sennrich 2019), rotary positions (Su et al.
+2021), normalised queries and keys with a learned scale (Henry et al. 2020), gated MLPs
+(Dauphin et al. 2017), no biases, and an output that shares the embedding (Press & Wolf
+2017).
 """
 
 import functools
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from algoperf.dynamics import MAX_ATTENTION_LOGIT
 from algoperf.facts import UserError, chosen
 from algoperf.spec import Batch, ParameterType
 from algoperf.workload import ForwardOptions
@@ -24,8 +26,6 @@ _INIT_STD = 0.02
 _COMPUTE_DTYPES = {"bfloat16": jnp.bfloat16, "float32": jnp.float32}
 # What cuDNN's fused attention takes.
 _CUDNN_LARGEST_HEAD, _CUDNN_HEAD_MULTIPLE = 128, 8
-
-MAX_ATTENTION_LOGIT = "max_attention_logit"  # sown into "intermediates" if asked for
 
 
 class BlockNorm(nn.RMSNorm):

@@ -140,10 +140,10 @@ def _units(
 def _tokenise(encoding: Any, texts: Texts, source: Path, target: Path) -> int:
     """Writes the tokens of a raw file; returns how many documents have any."""
     end = encoding.encode_single_token(END_OF_TEXT)
-    count = 0
+    threads, count = os.cpu_count() or 1, 0
     with target.open("wb") as file:
         for some in texts(source):
-            for tokens in encoding.encode_ordinary_batch(some, num_threads=1):
+            for tokens in encoding.encode_ordinary_batch(some, num_threads=threads):
                 if tokens:  # an empty document is none, as for AlgoPerf
                     np.asarray([*tokens, end], TOKEN_DTYPE).tofile(file)
                     count += 1
@@ -189,7 +189,9 @@ def _documents(
         )
         lengths = np.diff(ends + 1, prepend=0)
         parts.append((np.full(len(ends), number), ends + 1 - lengths, lengths))
-    which, starts, lengths = (np.concatenate(columns) for columns in zip(*parts))
+    which, starts, lengths = (
+        np.concatenate(columns) for columns in zip(*parts, strict=True)
+    )
     return which, starts, lengths
 
 
