@@ -11,6 +11,7 @@ import jax
 from algoperf.checkpoint import Checkpoints
 from algoperf.clock import Clock
 from algoperf.data import Batches
+from algoperf.dynamics import Dynamics
 from algoperf.evaluate import evaluate
 from algoperf.facts import UserError
 from algoperf.jax_sharding_utils import commit, replicate
@@ -75,6 +76,7 @@ class Trial:
     logger: MetricsLogger
     eval_batch_size: int | None = None  # None: the workload's
     profiler: Profiler | None = None
+    dynamics: Dynamics | None = None
     saved_step: int | None = None
     queue: Iterator[Any] = field(init=False)
     shown_results: list[tuple[int, dict[str, float]]] = field(init=False)
@@ -196,6 +198,8 @@ class Trial:
         metrics = evaluate(
             self.workload, params, model_state, eval_key, self.eval_batch_size
         )
+        if self.dynamics is not None:
+            self.dynamics.log(params, model_state, self.progress.step, self.logger)
         self.progress = self.progress.evaluated(
             self.workload.facts,
             metrics,

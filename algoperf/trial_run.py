@@ -11,6 +11,7 @@ import jax
 from algoperf import records
 from algoperf.checkpoint import Checkpoints
 from algoperf.clock import Clock
+from algoperf.dynamics import Dynamics
 from algoperf.environment import meta_data
 from algoperf.facts import UserError
 from algoperf.jax_sharding_utils import commit
@@ -48,6 +49,7 @@ class RunOptions:
     keep_checkpoints: int | None = 2  # None keeps all
     overwrite: bool = False
     profile: bool = False
+    log_dynamics: bool = False
     flags: Mapping[str, Any] | None = None
     style: Style = "auto"
     eval_batch_size: int | None = None  # None: the submission's, or the workload's
@@ -201,6 +203,11 @@ class TrialRun:
         profiler = None
         if self.options.profile:
             profiler = Profiler(folder.path / "profile")
+        dynamics = None
+        if self.options.log_dynamics:
+            # A checkpoint has the params of the last evaluation, which is where a
+            # resumed trial goes on measuring.
+            dynamics = Dynamics(self.workload, state.params, progress.step, batch_size)
         logger = MetricsLogger()
         self.workload.attach_metrics_logger(logger)
         batches = self.workload.batches(
@@ -222,6 +229,7 @@ class TrialRun:
             progress=progress,
             logger=logger,
             profiler=profiler,
+            dynamics=dynamics,
             eval_batch_size=self.options.eval_batch_size or named_size,
             saved_step=progress.step if progress.preemption_count else None,
         )

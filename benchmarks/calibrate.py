@@ -16,6 +16,7 @@ be stopped at any time. Afterwards it prints the targets.
 import argparse
 import csv
 import json
+import math
 import statistics
 import tempfile
 from collections import namedtuple
@@ -138,7 +139,8 @@ def make(run: Run, rows: dict[tuple[str, ...], Row]) -> None:
         values, _ = evaluations[place]
         row["seconds"] = round(evaluations[-1][1], 1)
         row["validation"] = f"{validation[place]:.5g}"
-        row["test"] = f"{values[f'test/{facts.metric}']:.5g}"
+        test = values.get(f"test/{facts.metric}", float("nan"))  # there may be none
+        row["test"] = f"{test:.5g}"
     rows[run.key] = row
     with TABLE.open("a", newline="") as file:
         csv.writer(file).writerow([row[column] for column in COLUMNS])
@@ -191,7 +193,7 @@ def targets(name: str, rows: dict[tuple[str, ...], Row]) -> str:
     seconds = statistics.median(float(row["seconds"]) for row in runs)
     return (
         f"{name}: validation {validation:g}, test {worst(reached):g} ({seconds:.0f} s; "
-        f"now {facts.validation_target:g}, {facts.test_target:g})"
+        f"now {facts.validation_target:g}, {facts.test_target or math.nan:g})"
     )
 
 

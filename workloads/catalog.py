@@ -7,6 +7,7 @@ from workloads.cifar import facts as cifar
 from workloads.criteo import facts as criteo
 from workloads.digits.facts import DIGITS
 from workloads.fastmri import facts as fastmri
+from workloads.fineweb import facts as fineweb
 from workloads.imagenet import facts as imagenet
 from workloads.librispeech import facts as librispeech
 from workloads.mnist.facts import MNIST, MNIST_MINI
@@ -24,6 +25,7 @@ CATALOG: Mapping[str, Facts] = index(
         *librispeech.MINI,
         *ogbg.MINI,
         *wmt.MINI,
+        *fineweb.MINI,
         MNIST,
         *cifar.FULL,
         *imagenet.FULL,
@@ -32,6 +34,7 @@ CATALOG: Mapping[str, Facts] = index(
         *librispeech.FULL,
         *ogbg.FULL,
         *wmt.FULL,
+        *fineweb.FULL,
     )
 )
 

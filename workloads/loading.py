@@ -32,6 +32,8 @@ _BUILDER = {
     "ogbg_mini": "ogbg.workload:build",
     "wmt": "wmt.workload:build",
     "wmt_mini": "wmt.workload:build",
+    "finewebedu_lm": "fineweb.workload:build",
+    "finewebedu_lm_mini": "fineweb.workload:build",
 }
 
 

@@ -11,6 +11,7 @@ _HOME = {
     "cifar10": "workloads.cifar.prepare",
     "criteo1tb": "workloads.criteo.prepare",
     "fastmri": "workloads.fastmri.prepare",
+    "fineweb_edu_10B": "workloads.fineweb.prepare",
     "imagenet": "workloads.imagenet.prepare",
     "mnist": "workloads.mnist.prepare",
     "ogbg": "workloads.ogbg.prepare",

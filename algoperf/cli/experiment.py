@@ -110,6 +110,7 @@ def _run_study(
         keep_checkpoints=request.keep_checkpoints,
         overwrite=request.overwrite,
         profile=request.profile,
+        log_dynamics=request.log_dynamics,
         style=request.style,
         eval_batch_size=request.eval_batch_size,
         random_data=request.data.random,

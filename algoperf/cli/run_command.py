@@ -70,6 +70,7 @@ class Request:
     keep_checkpoints: int | None
     overwrite: bool
     profile: bool
+    log_dynamics: bool
     style: Literal["auto", "jit", "pmap"]
     flags: dict[str, Any]
 
@@ -124,6 +125,7 @@ def request_from(values: flags.FlagValues) -> Request:
         keep_checkpoints=None if values.save_intermediate_checkpoints else 2,
         overwrite=values.overwrite,
         profile=values.profile or values.capture_jax_trace,
+        log_dynamics=values.log_dynamics,
         style=values.submission_style,
         flags={name: values[name].value for name in values},
     )

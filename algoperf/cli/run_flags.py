@@ -162,6 +162,12 @@ def _define_how(flag: Definer) -> None:
     flag.boolean("skip_evals", False, "Train without evaluating: for throughput.")
     flag.boolean("profile", False, "Write a jax.profiler trace of a few steps.")
     flag.boolean("capture_jax_trace", False, "The same as --profile.")
+    flag.boolean(
+        "log_dynamics",
+        False,
+        "At evaluations, and off the clock, measure how large params, updates, "
+        "gradients and logits are, into measurements.csv.",
+    )
 
 
 def check(values: flags.FlagValues) -> None:
@@ -177,6 +183,11 @@ def check(values: flags.FlagValues) -> None:
         raise UserError(
             "--framework=pytorch is not supported: this harness trains in JAX. Run "
             "PyTorch submissions with AlgoPerf; `algoperf score` reads their logs."
+        )
+    if values.log_dynamics and values.skip_evals:
+        raise UserError(
+            "--log_dynamics with --skip_evals: it measures at evaluations. Leave one "
+            "of them out."
         )
     for name in ("workload", "submission_path"):
         if not values[name].value:
