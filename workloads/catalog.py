@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from algoperf.facts import Facts, UserError, closest, index
 from workloads.cifar import facts as cifar
-from workloads.criteo import facts as criteo
 from workloads.digits.facts import DIGITS
 from workloads.imagenet import facts as imagenet
 from workloads.mnist.facts import MNIST, MNIST_MINI
@@ -15,11 +14,9 @@ CATALOG: Mapping[str, Facts] = index(
         MNIST_MINI,
         *cifar.MINI,
         *imagenet.MINI,
-        *criteo.MINI,
         MNIST,
         *cifar.FULL,
         *imagenet.FULL,
-        *criteo.FULL,
     )
 )
 
