@@ -18,6 +18,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from algoperf.facts import UserError
+from algoperf.hosts import Alone, Hosts
 from algoperf.leaves import Leaf, describe, pickled, revive
 
 
@@ -32,16 +33,33 @@ class Checkpoints:
       folder: created when the first checkpoint is saved.
       keep: how many of the latest to keep; None keeps all.
       report: called with a message when a checkpoint turns out to be damaged.
+      hosts: the processes of the run: the first one saves, all restore.
     """
 
     def __init__(
-        self, folder: Path, keep: int | None, report: Callable[[str], None] = print
+        self,
+        folder: Path,
+        keep: int | None,
+        report: Callable[[str], None] = print,
+        hosts: Hosts | None = None,
     ):
         self._folder = folder.absolute()
         self._report = report
+        self._hosts = hosts or Alone()
+        if self._hosts.first:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        # Each process has a manager of its own, that does not wait for the others.
+        index = jax.process_index()
+        alone = ocp.options.MultiprocessingOptions(
+            primary_host=index,
+            active_processes={index} if jax.process_count() > 1 else None,
+            barrier_sync_key_prefix=f"process_{index}",
+        )
         self._manager = ocp.CheckpointManager(
             self._folder,
-            options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=keep, create=False, multiprocessing_options=alone
+            ),
         )
 
     def save(self, step: int, state: Any, progress: dict[str, Any]) -> None:
@@ -49,6 +67,8 @@ class Checkpoints:
 
         The copy matters: the next step may donate and overwrite the arrays.
         """
+        if not self._hosts.first:
+            return
         leaves, structure = _flatten(state)
         described = [describe(path, leaf) for path, leaf in leaves]
         body = json.dumps(
@@ -82,15 +102,22 @@ class Checkpoints:
           template: a freshly initialised state; leaves that are no arrays (such as
             functions) are taken from it.
         """
+        found = self._latest() if self._hosts.first else None
+        step = self._hosts.agree(lambda: None if found is None else found[0])
+        if step is None:
+            return None
+        leaves, body = self._read(step) if found is None else found[1:]
+        return _unflatten(leaves, body["structure"], template), body["progress"]
+
+    def _latest(self) -> tuple[int, list[Leaf], dict[str, Any]] | None:
+        """The latest undamaged checkpoint: step, leaves, manifest."""
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
-                leaves, body = self._read(step)
+                return step, *self._read(step)
             except (MemoryError, PermissionError):
                 raise  # nothing is wrong with the checkpoint
             except Exception as error:
                 self._set_aside(step, error)
-                continue
-            return _unflatten(leaves, body["structure"], template), body["progress"]
         return None
 
     def _read(self, step: int) -> tuple[list[Leaf], dict[str, Any]]:

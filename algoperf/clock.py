@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import jax
 
+from algoperf.hosts import Hosts
+
 Account = Literal["submission", "evaluation", "logging"]
 
 # Tracing, lowering and compiling, as JAX reports them while they happen.
@@ -120,6 +122,21 @@ class Clock:
     def _note_data_wait(self, seconds: float) -> None:
         waited = self._seconds.data_wait + seconds
         self._seconds = replace(self._seconds, data_wait=waited)
+
+
+class AgreedClock(Clock):
+    """The clock of several processes that train together: they see the first one's."""
+
+    def __init__(self, hosts: Hosts, spent: Seconds | None = None):
+        super().__init__(spent)
+        self._hosts = hosts
+
+    def read(self) -> Seconds:
+        own = super().read()
+        return Seconds(**self._hosts.agree(own.as_dict))
+
+    def submission_s(self) -> float:
+        return self._hosts.agree(super().submission_s)
 
 
 class _TimedIterator:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from algoperf.facts import Split
-from algoperf.jax_sharding_utils import get_batch_dim_sharding
+from algoperf.jax_sharding_utils import get_batch_dim_sharding, shard_over_hosts
 from algoperf.spec import Batch
 
 # The subset of the training set that is evaluated is the same in every run.
@@ -99,7 +99,9 @@ class PlacedBatches:
 
     def _place(self) -> Batch | None:
         batch = next(self._batches, None)
-        if batch is not None and not self._on_host:
+        if batch is not None and jax.process_count() > 1:
+            batch = shard_over_hosts(batch)
+        elif batch is not None and not self._on_host:
             batch = jax.device_put(batch, self._sharding)
         if batch is not None and self._finish is not None:
             batch = self._finish(batch)

@@ -50,6 +50,21 @@ def shard_along_batch_dim(tree: Any) -> Any:
     return jax.device_put(tree, get_batch_dim_sharding())
 
 
+def shard_over_hosts(batch: Any) -> Any:
+    """Splits a batch that every process has over the devices of all of them.
+
+    Each process places only the rows of its own devices.
+    """
+    sharding = get_batch_dim_sharding()
+
+    def place(array: np.ndarray) -> jax.Array:
+        return jax.make_array_from_callback(
+            array.shape, sharding, lambda index: array[index]
+        )
+
+    return jax.tree.map(place, batch)
+
+
 def display_shard_info(array: jax.Array) -> None:
     """Prints shape and sharding of one array, for people who look into a batch."""
     shards = [(shard.device, shard.data.shape) for shard in array.addressable_shards]

@@ -5,12 +5,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from algoperf.hosts import Alone, Hosts
+
 
 class StopRequest:
-    """Whether somebody asked this process to stop, and with which signal."""
+    """Whether somebody asked this run to stop, and with which signal."""
 
-    def __init__(self) -> None:
-        self.signal_number: int | None = None
+    def __init__(self, hosts: Hosts | None = None) -> None:
+        self._hosts = hosts or Alone()
+        self._asked = False
+
+    @property
+    def signal_number(self) -> int | None:
+        """The signal that a process of the run got, as all of them see it."""
+        return self._hosts.stop_signal
 
     @property
     def exit_code(self) -> int:
@@ -23,9 +31,10 @@ class StopRequest:
 
         def ask(number: int, frame: Any) -> None:
             del frame
-            if self.signal_number is not None:
+            if self._asked:
                 raise KeyboardInterrupt
-            self.signal_number = number
+            self._asked = True
+            self._hosts.ask_to_stop(number)
 
         before = {
             number: signal.signal(number, ask)

@@ -10,6 +10,7 @@ import numpy as np
 
 from algoperf import records
 from algoperf.facts import Facts, UserError
+from algoperf.hosts import Alone, Hosts
 from algoperf.trial_folder import TrialFolder, cannot_write, differences
 
 FRAMEWORK = "jax"
@@ -45,6 +46,7 @@ def plan_study(
     points: Sequence[Any],
     seed: int | None,
     overwrite: bool = False,
+    hosts: Hosts | None = None,
 ) -> list[TrialPlan]:
     """Lists the trials of a study and writes the list beside their folders.
 
@@ -56,22 +58,30 @@ def plan_study(
       points: the hyperparameters of each trial, or None for each.
       seed: the experiment's, or None.
       overwrite: whether another seed may replace the one the study has.
+      hosts: the processes of the run; the first one writes.
 
     Raises:
       UserError: the study has another seed, or the folder cannot be written.
     """
     file = experiment / f"study_{study}" / f"{facts.name}_{FRAMEWORK}.json"
-    seed = _experiment_seed(file, seed, overwrite)
+    hosts = hosts or Alone()
+    experiment_seed = hosts.agree(lambda: _experiment_seed(file, seed, overwrite))
     plans = [
         TrialPlan(
             study,
             trial,
-            trial_seed(seed, study, trial),
+            trial_seed(experiment_seed, study, trial),
             point,
             file.with_suffix("") / f"trial_{trial}",
         )
         for trial, point in enumerate(points, 1)
     ]
+    if hosts.first:
+        _write(file, experiment_seed, plans, overwrite)
+    return plans
+
+
+def _write(file: Path, seed: int, plans: list[TrialPlan], overwrite: bool) -> None:
     listed = [
         {"trial": p.trial, "seed": p.seed, "hyperparameters": p.point} for p in plans
     ]
@@ -84,7 +94,6 @@ def plan_study(
         records.write_json(file, {"experiment_seed": seed, "trials": listed})
     except OSError as error:
         raise cannot_write(file.parent, error) from error
-    return plans
 
 
 def _continued(file: Path, listed: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ from algoperf import records
 from algoperf.facts import UserError
 from algoperf.progress import Progress
 
+CHECKPOINTS = "checkpoints"  # the folder of a trial's checkpoints, within its own
+
 # Where a setting comes from, if its name does not say it.
 _FLAGS = {
     "max_steps": "--max_global_steps",
@@ -52,10 +54,6 @@ class TrialFolder:
     def close(self) -> None:
         """Lets other processes have the folder."""
         self._lock.close()
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
 
     def clear(self) -> None:
         """Removes everything an earlier run wrote (for --overwrite)."""

@@ -1,19 +1,21 @@
 """One trial in its folder: started, resumed from its checkpoint, or already done."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import jax
 
 from algoperf import records
 from algoperf.checkpoint import Checkpoints
-from algoperf.clock import Clock
+from algoperf.clock import AgreedClock, Clock
 from algoperf.dynamics import Dynamics
 from algoperf.environment import meta_data
 from algoperf.facts import UserError
+from algoperf.hosts import Alone, Hosts
 from algoperf.jax_sharding_utils import commit
 from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
@@ -34,7 +36,12 @@ from algoperf.submission_calls import (
     submission_code,
 )
 from algoperf.trial import Observer, TrainState, Trial
-from algoperf.trial_folder import TrialFolder, cannot_write, differences
+from algoperf.trial_folder import (
+    CHECKPOINTS,
+    TrialFolder,
+    cannot_write,
+    differences,
+)
 from algoperf.trial_record import new_record, now, results
 from algoperf.workload import Workload
 
@@ -65,6 +72,7 @@ class TrialRun:
     submission_path: Path
     options: RunOptions
     observer: Observer
+    hosts: Hosts = field(default_factory=Alone)
 
     def run(self, stop: StopRequest) -> dict[str, Any]:
         """Runs the trial to its end, unless it has ended before or `stop` asks.
@@ -85,9 +93,9 @@ class TrialRun:
         # Every trial pays for its own tracing and compiling, not only the first one.
         jax.clear_caches()
         submission = load_submission(self.submission_path)
-        with closing(TrialFolder(self.plan.folder)) as folder:
+        with self._folder() as folder:
             settings = self._settings(submission)
-            earlier = self._earlier_record(folder, settings)
+            earlier = self.hosts.agree(lambda: self._earlier_record(folder, settings))
             if earlier.get("outcome") is not None:
                 self.observer.message(
                     f"already done: {earlier['outcome']} after "
@@ -111,6 +119,15 @@ class TrialRun:
             if progress.outcome is not None:
                 self.observer.ended(record)
             return record
+
+    @contextmanager
+    def _folder(self) -> Iterator[TrialFolder]:
+        """The trial's folder; processes besides the first write into one of no use."""
+        with ExitStack() as stack:
+            path = self.plan.folder
+            if not self.hosts.first:
+                path = Path(stack.enter_context(TemporaryDirectory(prefix="algoperf")))
+            yield stack.enter_context(closing(TrialFolder(path)))
 
     def _say_what_is_adapted(self, record: Mapping[str, Any]) -> None:
         if record["removed_names"]:
@@ -167,9 +184,10 @@ class TrialRun:
             checkpoints = None
             if self.options.save_checkpoints:
                 checkpoints = Checkpoints(
-                    folder.checkpoints,
+                    self.plan.folder / CHECKPOINTS,
                     self.options.keep_checkpoints,
                     self.observer.message,
+                    self.hosts,
                 )
                 stack.enter_context(closing(checkpoints))
             try:
@@ -222,7 +240,7 @@ class TrialRun:
             folder=folder,
             observer=self.observer,
             checkpoints=checkpoints,
-            clock=Clock(progress.seconds),
+            clock=self._clock(progress),
             batches=batches,
             step_key=step_key,
             state=state,
@@ -233,6 +251,11 @@ class TrialRun:
             eval_batch_size=self.options.eval_batch_size or named_size,
             saved_step=progress.step if progress.preemption_count else None,
         )
+
+    def _clock(self, progress: Progress) -> Clock:
+        if isinstance(self.hosts, Alone):
+            return Clock(progress.seconds)
+        return AgreedClock(self.hosts, progress.seconds)
 
     def _restored(
         self, state: TrainState, folder: TrialFolder, checkpoints: Checkpoints | None

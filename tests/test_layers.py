@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 
 # Lowest first. A module imports modules of layers below its own, never of its own.
 LAYERS = [
-    ["algoperf", "facts", "data_options", "stop_request", "compat"],
-    ["records", "spec"],
+    ["algoperf", "facts", "data_options", "cluster", "compat"],
+    ["records", "spec", "hosts"],
     ["prepare", "prepare.manifest", "prepare.lock", "prepare.meter"],
     ["prepare.plan"],
     ["prepare.raw"],
@@ -21,7 +21,8 @@ LAYERS = [
     ["prepare.run"],
     ["prepare.verify"],
     ["jax_sharding_utils", "random_utils", "halton", "losses", "layers"],
-    ["clock", "metrics", "data", "param_types", "leaves", "tuning", "token_losses"],
+    ["stop_request", "clock", "metrics", "data", "param_types", "leaves", "tuning"],
+    ["token_losses"],
     ["param_utils", "data_utils", "read_ahead", "eval_cache", "random_data"],
     ["jax_utils", "schedules", "example_scores"],
     ["optimizers", "optax_submission"],

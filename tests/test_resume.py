@@ -69,8 +69,10 @@ def evaluations(folder: Path) -> int:
     return file.read_text().count("\n") - 1 if file.exists() else 0
 
 
-def wait_for_evaluations(process, folder: Path, count: int) -> None:
-    deadline = time.monotonic() + 60
+def wait_for_evaluations(
+    process, folder: Path, count: int, patience_s: float = 60
+) -> None:
+    deadline = time.monotonic() + patience_s
     while evaluations(folder) < count and process.poll() is None:
         assert time.monotonic() < deadline, "the run does not get anywhere"
         time.sleep(0.005)

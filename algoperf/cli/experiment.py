@@ -4,13 +4,16 @@ import logging
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from algoperf.cli.run_command import Request
-from algoperf.cli.screen import Screen, study_table
-from algoperf.facts import Facts
+from algoperf.cli.screen import NoScreen, Screen, study_table
+from algoperf.facts import Facts, UserError
+from algoperf.hosts import Alone, Hosts, ToldError, connect
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan, plan_study
@@ -20,7 +23,7 @@ from algoperf.tuning import read_search_space, study_points
 from algoperf.workload import Workload
 from workloads.loading import load
 
-EXIT_FAILED = 2
+EXIT_FAILED = EXIT_BAD_INPUT = 2
 
 
 def run_experiment(request: Request) -> int:
@@ -31,30 +34,46 @@ def run_experiment(request: Request) -> int:
     # Orbax logs what it raises, with a traceback; the message is ours to give.
     for name in ("absl", "asyncio", "concurrent.futures"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    hosts = connect(request.cluster) if request.cluster else Alone()
+    try:
+        return _run_all(request, hosts)
+    except ToldError:
+        return EXIT_BAD_INPUT  # shown by the first process
+    except UserError as error:
+        hosts.tell(error)
+        raise
+    finally:
+        hosts.close()
+
+
+def _run_all(request: Request, hosts: Hosts) -> int:
+    # The name may have the time in it, which is not the same for all.
+    experiment = hosts.agree(lambda: str(request.experiment))
+    request = replace(request, experiment=Path(experiment))
     load_submission(request.submission)  # refused before anything is written
-    studies = _plan_all(request)  # refuses before anything is trained
-    stop = StopRequest()
+    studies = _plan_all(request, hosts)  # refuses before anything is trained
+    stop = StopRequest(hosts)
     failed = 0
     with stop.listening():
         for facts in request.workloads:
             workload = load(facts.name, request.data_dir, request.data)
             for plans in studies[facts.name]:
-                records = _run_study(request, workload, plans, stop)
+                records = _run_study(request, workload, plans, stop, hosts)
                 failed += sum(record["outcome"] == "failed" for record in records)
                 if stop.signal_number is not None:
-                    return _stopped(request, stop)
-    print(f"\nwritten to {request.experiment}", flush=True)
-    if failed:
+                    return _stopped(request, stop, hosts)
+    if hosts.first:
+        print(f"\nwritten to {request.experiment}", flush=True)
+    if failed and hosts.first:
         print(
             f"algoperf: {failed} trial(s) failed; the tracebacks are in their "
             "trial.json. Failed trials are kept: run them again with --overwrite.",
             file=sys.stderr,
         )
-        return EXIT_FAILED
-    return 0
+    return EXIT_FAILED if failed else 0
 
 
-def _plan_all(request: Request) -> dict[str, list[Sequence[TrialPlan]]]:
+def _plan_all(request: Request, hosts: Hosts) -> dict[str, list[Sequence[TrialPlan]]]:
     """The trials of every study of every workload, written down and to be run."""
     space = read_search_space(request.search_space) if request.search_space else None
     studies: dict[str, list[Sequence[TrialPlan]]] = {}
@@ -73,6 +92,7 @@ def _plan_all(request: Request) -> dict[str, list[Sequence[TrialPlan]]]:
                 points,
                 request.seed,
                 request.overwrite and all_chosen,
+                hosts,
             )
             studies[facts.name].append(request.chosen(plans))
     return studies
@@ -101,6 +121,7 @@ def _run_study(
     workload: Workload,
     plans: Sequence[TrialPlan],
     stop: StopRequest,
+    hosts: Hosts,
 ) -> list[dict[str, Any]]:
     limits = limits_for(request, workload.facts)
     options = RunOptions(
@@ -122,19 +143,22 @@ def _run_study(
             f"{request.experiment.name} {workload.facts.name} study {plan.study} "
             f"trial {plan.trial}"
         )
-        screen = Screen(title, workload.facts, limits)
-        run = TrialRun(plan, workload, request.submission, options, screen)
+        screen = Screen(title, workload.facts, limits) if hosts.first else NoScreen()
+        run = TrialRun(plan, workload, request.submission, options, screen, hosts)
         record = run.run(stop)
         records.append(record)
         if stop.signal_number is not None:
             return records
-    study = plans[0].study
-    print(f"\n{request.experiment.name} {workload.facts.name} study {study}:")
-    print(study_table(records) + "\n", flush=True)
+    if hosts.first:
+        study = plans[0].study
+        print(f"\n{request.experiment.name} {workload.facts.name} study {study}:")
+        print(study_table(records) + "\n", flush=True)
     return records
 
 
-def _stopped(request: Request, stop: StopRequest) -> int:
+def _stopped(request: Request, stop: StopRequest, hosts: Hosts) -> int:
+    if not hosts.first:
+        return stop.exit_code
     kept = (
         "the trial was saved; continue"
         if request.save_checkpoints

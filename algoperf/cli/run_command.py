@@ -13,6 +13,7 @@ from absl import flags
 from algoperf.cli import run_flags
 from algoperf.cli.bundled import find_submission, search_space_beside
 from algoperf.cli.flag_parsing import HelpShown, parse
+from algoperf.cluster import Cluster
 from algoperf.data_options import DataOptions
 from algoperf.facts import Facts, UserError
 from workloads import catalog
@@ -72,6 +73,7 @@ class Request:
     profile: bool
     log_dynamics: bool
     style: Literal["auto", "jit", "pmap"]
+    cluster: Cluster | None
     flags: dict[str, Any]
 
     def chosen(self, trials: Sequence[Any]) -> Sequence[Any]:
@@ -127,8 +129,30 @@ def request_from(values: flags.FlagValues) -> Request:
         profile=values.profile or values.capture_jax_trace,
         log_dynamics=values.log_dynamics,
         style=values.submission_style,
+        cluster=_cluster(values),
         flags={name: values[name].value for name in values},
     )
+
+
+def _cluster(values: flags.FlagValues) -> Cluster | None:
+    """How the processes find each other; None for a run of one process."""
+    names = ("coordinator_address", "num_processes", "process_id")
+    given = [values[name].value for name in names]
+    missing = [f"--{n}" for n, value in zip(names, given, strict=True) if value is None]
+    if len(missing) == len(names):
+        return Cluster() if values.distributed else None
+    if missing:
+        raise UserError(
+            f"{' and '.join(missing)} missing: every process needs all of "
+            "--coordinator_address, --num_processes and --process_id, or "
+            "--distributed alone where a launcher started them."
+        )
+    if values.process_id >= values.num_processes:
+        raise UserError(
+            f"--process_id={values.process_id} is not below "
+            f"--num_processes={values.num_processes}; it counts from 0."
+        )
+    return Cluster(*given)
 
 
 def _check_trials(values: flags.FlagValues, ruleset: str) -> None:

@@ -159,6 +159,16 @@ def _define_how(flag: Definer) -> None:
         "pmap: arrays with a leading device axis, as until 2024; auto: by its use of "
         "jax.pmap.",
     )
+    flag.boolean(
+        "distributed",
+        False,
+        "Train over all processes that srun, mpirun or a TPU pod started.",
+    )
+    flag.text(
+        "coordinator_address", None, "HOST:PORT of process 0, without a launcher."
+    )
+    flag.integer("num_processes", None, 1, "How many processes train together.")
+    flag.integer("process_id", None, 0, "Which of them this is, counted from 0.")
     flag.boolean("skip_evals", False, "Train without evaluating: for throughput.")
     flag.boolean("profile", False, "Write a jax.profiler trace of a few steps.")
     flag.boolean("capture_jax_trace", False, "The same as --profile.")

@@ -12,6 +12,18 @@ from algoperf.progress import Progress
 REFRESH_S = 0.5
 
 
+class NoScreen:
+    """Shows nothing."""
+
+    def stepped(self, progress: Progress, submission_s: float) -> None: ...
+
+    def evaluated(self, progress: Progress) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+    def ended(self, record: dict[str, Any]) -> None: ...
+
+
 class Screen:
     """Shows one trial: a line that updates on a terminal, else a line an evaluation.
 
