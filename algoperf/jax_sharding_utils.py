@@ -65,6 +65,16 @@ def shard_over_hosts(batch: Any) -> Any:
     return jax.tree.map(place, batch)
 
 
+def own_rows(batch_size: int) -> range:
+    """The rows of a batch that go to devices of this process: all, if it is alone."""
+    if jax.process_count() == 1:
+        return range(batch_size)
+    parts = get_batch_dim_sharding().addressable_devices_indices_map((batch_size,))
+    slices = [index[0] for index in parts.values() if index is not None]
+    starts, stops, _ = zip(*(s.indices(batch_size) for s in slices), strict=True)
+    return range(min(starts), max(stops))
+
+
 def display_shard_info(array: jax.Array) -> None:
     """Prints shape and sharding of one array, for people who look into a batch."""
     shards = [(shard.device, shard.data.shape) for shard in array.addressable_shards]

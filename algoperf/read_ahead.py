@@ -20,6 +20,7 @@ from algoperf.data import (
     permutation,
 )
 from algoperf.facts import Split, UserError
+from algoperf.jax_sharding_utils import own_rows
 from algoperf.spec import Batch
 
 # Batches in the making besides the one that is asked for: while one is waited for the
@@ -54,9 +55,13 @@ class ReadAhead:
         threads: int,
         position: int = 0,
         length: int | None = None,
+        rows: range | None = None,
     ):
+        """With `rows` only these of each batch are filled: other processes, which
+        train together with this one, have the rest."""
         self._plan = plan
         self._length = length
+        self._rows = rows
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._under_way: deque[tuple[Batch, list[Future[None]]]] = deque()
         self.position = position
@@ -82,10 +87,12 @@ class ReadAhead:
             if self._length is not None and index >= self._length:
                 return
             plan = self._plan(index)
-            chunks = range(0, plan.rows, CHUNK)
+            rows = range(plan.rows)
+            if self._rows is not None:
+                rows = rows[self._rows.start : self._rows.stop]
             tasks = [
-                self._pool.submit(_fill, plan.fill, range(i, min(i + CHUNK, plan.rows)))
-                for i in chunks
+                self._pool.submit(_fill, plan.fill, rows[i : i + CHUNK])
+                for i in range(0, len(rows), CHUNK)
             ]
             self._under_way.append((plan.batch, tasks))
 
@@ -115,6 +122,7 @@ def decoded_batches(
       size: examples that the data set has for the split (`eval_train`: for `train`).
       num_examples: those of them that an evaluation takes.
     """
+    own = own_rows(batch_size)
     if split == "train":
         rows_of = endless_rows(size, batch_size, seed)
 
@@ -122,7 +130,7 @@ def decoded_batches(
             origin = Origin(seed, index, *rows_of(index))
             return plan(origin.rows, origin)
 
-        return ReadAhead(train_plan, threads, position)
+        return ReadAhead(train_plan, threads, position, rows=own)
     rows = np.arange(size)
     if split == "eval_train":
         rows = permutation(size, EVAL_TRAIN_SEED, 0)
@@ -132,7 +140,7 @@ def decoded_batches(
     def eval_plan(index: int) -> Plan:
         return plan(rows[index * batch_size : (index + 1) * batch_size], None)
 
-    ahead = ReadAhead(eval_plan, threads, position, length)
+    ahead = ReadAhead(eval_plan, threads, position, length, own)
     return IndexedBatches(lambda _: pad(next(ahead), batch_size), position, length)
 
 

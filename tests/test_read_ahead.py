@@ -34,6 +34,15 @@ def test_batches_come_in_order_and_whole(threads):
     assert batches.position == 6
 
 
+@pytest.mark.parametrize("rows", [range(0, 9), range(9, 19), range(12, 24)])
+def test_a_process_fills_the_rows_of_its_own_devices(rows):
+    batch = next(ReadAhead(squares, 2, rows=rows))
+    own = [row for row in range(19) if row in rows]
+    np.testing.assert_array_equal(batch["inputs"][own], np.square(own))
+    others = np.delete(batch["inputs"], own)
+    np.testing.assert_array_equal(others, -1)
+
+
 def test_it_begins_at_any_position():
     batch = next(ReadAhead(squares, 2, position=4))
     np.testing.assert_array_equal(batch["inputs"], np.arange(76, 95) ** 2)
