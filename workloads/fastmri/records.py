@@ -54,7 +54,7 @@ def describe(path: Path) -> Prepared:
       UserError: it is cut short, empty, or something else.
     """
     try:
-        records = np.load(path, mmap_mode="r")
+        records = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from None
     if records.dtype.names != _FIELDS or records.ndim != 1 or not len(records):

@@ -1,0 +1,369 @@
+"""fastMRI's batches: the numbers of the files, whatever the layout and the threads."""
+
+import itertools
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_knee as tiny
+
+from algoperf.data import permutation
+from algoperf.data_options import DataOptions
+from algoperf.facts import EVAL_SPLITS, UserError
+from algoperf.prepare.run import prepare
+from workloads.fastmri.data import KneeSlices
+from workloads.fastmri.kspace import prepare_slices
+from workloads.fastmri.masks import EVAL_SEED, column_masks
+from workloads.fastmri.prepare import preparation
+from workloads.fastmri.workload import random_slices
+
+BATCH = 3
+TRAIN = tiny.EXAMPLES["train"]  # 7: epochs end within batches of 3
+WIDEST = 16
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory) -> Path:
+    """The official files; tests only read them."""
+    return tiny.write(tmp_path_factory.mktemp("official"))
+
+
+@pytest.fixture(scope="module")
+def prepared(official, tmp_path_factory) -> Path:
+    """What `algoperf prepare` makes of them."""
+    data = tmp_path_factory.mktemp("prepared")
+    prepare(preparation(tiny.SIZES), official, data, lambda line: None)
+    return data / "fastmri"
+
+
+@pytest.fixture(params=["official", "prepared"])
+def folder(request) -> Path:
+    return request.getfixturevalue(request.param)
+
+
+def source(folder: Path, threads: int = 2, **changes) -> KneeSlices:
+    examples = dict(tiny.EXAMPLES) | changes
+    return KneeSlices(folder, examples, DataOptions(threads=threads), tiny.SIZE)
+
+
+def batches(folder, count: int, seed=0, position=0, split="train", size=BATCH, **more):
+    endless = source(folder, **more).batches(split, size, seed, position)
+    return list(itertools.islice(endless, count))
+
+
+def whole(folder: Path, split: str) -> dict[str, np.ndarray]:
+    """A split in one batch."""
+    (batch,) = source(folder).batches(split, tiny.EXAMPLES[split], 0)
+    return batch
+
+
+def assert_equal(found, expected):
+    assert [batch.keys() for batch in found] == [batch.keys() for batch in expected]
+    for batch, other in zip(found, expected, strict=True):
+        for name, array in other.items():
+            np.testing.assert_array_equal(batch[name], array, err_msg=name)
+
+
+def assert_holds(batch, place: int, name: str, index: int) -> None:
+    """That the batch has this slice in this place."""
+    arrays, columns = tiny.arrays(name), (tiny.TRAIN | tiny.VAL)[name][0]
+    kspace = batch["kspace"][place]
+    np.testing.assert_array_equal(kspace[:, :columns], arrays["kspace"][index])
+    assert not kspace[:, columns:].any()
+    assert batch["num_columns"][place] == columns
+    assert not batch["keep"][place, columns:].any()
+    target = arrays["reconstruction_esc"][index]
+    np.testing.assert_array_equal(batch["targets"][place], target)
+    np.testing.assert_allclose(batch["volume_max"][place], tiny.maximum(name))
+
+
+# --- what is in a batch -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_an_evaluation_has_the_slices_of_its_volumes_by_name(folder, split):
+    batch, expected = whole(folder, split), tiny.in_order(split)
+    assert len(expected) == tiny.EXAMPLES[split] == len(batch["targets"])
+    for place, (name, index) in enumerate(expected):
+        assert_holds(batch, place, name, index)
+    np.testing.assert_array_equal(batch["weights"], 1)
+
+
+def test_validation_is_the_first_hundred_names_as_text():
+    volumes = {name for name, _ in tiny.in_order("validation")}
+    assert volumes == {f"file{number}" for number in range(100, 200)}
+    assert tiny.in_order("test") == [("file98", 0), ("file98", 1), ("file99", 0)]
+
+
+def test_a_training_batch_is_its_slices_one_by_one(folder):
+    order = tiny.in_order("train")
+    for index, batch in enumerate(batches(folder, 5, seed=5)):
+        assert batch["kspace"].shape == (BATCH, tiny.ROWS, WIDEST)
+        for place in range(BATCH):
+            epoch, rank = divmod(index * BATCH + place, TRAIN)
+            row = int(permutation(TRAIN, 5, epoch)[rank])
+            assert_holds(batch, place, *order[row])
+
+
+def test_random_batches_have_the_same_shapes_and_types(folder):
+    drawn = random_slices(tiny.SIZE, (tiny.ROWS, WIDEST))
+    for split, width in (("train", WIDEST), ("validation", 14)):
+        read = batches(folder, 1, split=split)[0]
+        kinds = [
+            {name: (leaf.shape, leaf.dtype) for name, leaf in batch.items()}
+            for batch in (read, next(drawn.batches(split, BATCH, 0)))
+        ]
+        for name in ("kspace", "keep"):
+            shape, dtype = kinds[1][name]
+            kinds[1][name] = ((*shape[:-1], width), dtype)
+        assert kinds[0] == kinds[1]
+
+
+def test_both_layouts_give_the_same_batches(official, prepared):
+    for split in ("train", *EVAL_SPLITS):
+        assert_equal(
+            batches(official, 4, seed=3, split=split),
+            batches(prepared, 4, seed=3, split=split),
+        )
+
+
+def test_the_folder_may_have_the_name_that_algoperf_gives_it(official, tmp_path):
+    named = tiny.write(tmp_path, named="knee_singlecoil_{}")
+    assert_equal([whole(named, "test")], [whole(official, "test")])
+
+
+def test_a_slice_of_zeros_becomes_a_finite_image(folder):
+    batch = whole(folder, "eval_train") | {"weights": np.ones(5, np.float32)}
+    rows = permutation(TRAIN, 0, 0)[:5]
+    (place,) = np.flatnonzero([tiny.in_order("train")[r] == tiny.BLANK for r in rows])
+    assert not batch["kspace"][place].any()
+    finished = prepare_slices(batch)
+    assert all(np.all(np.isfinite(leaf)) for leaf in finished.values())
+    np.testing.assert_array_equal(finished["inputs"][place], 0)
+
+
+# --- a function of seed and index ---------------------------------------------------
+
+
+@pytest.mark.parametrize(("threads", "position"), [(1, 0), (5, 0), (2, 1), (1, 4)])
+def test_threads_and_position_change_no_batch(folder, threads, position):
+    expected = batches(folder, 6, seed=9)[position:]
+    found = batches(folder, 6 - position, seed=9, position=position, threads=threads)
+    assert_equal(found, expected)
+
+
+@pytest.mark.parametrize("seed", [0, 2**63 + 5, 2**64 - 1])
+def test_every_epoch_has_every_slice_once_and_with_another_mask(folder, seed):
+    some = batches(folder, TRAIN, seed=seed)  # 7 batches of 3: three epochs
+    targets = np.concatenate([batch["targets"] for batch in some])
+    keep = np.concatenate([batch["keep"] for batch in some])
+    epochs = targets.reshape(3, TRAIN, -1)
+    orders = [np.lexsort(epoch.T) for epoch in epochs]
+    assert len({tuple(order) for order in orders}) == 3
+    for epoch, order in zip(epochs, orders, strict=True):
+        np.testing.assert_array_equal(epoch[order], epochs[0][orders[0]])
+    masks = np.stack(
+        [m[o] for m, o in zip(keep.reshape(3, TRAIN, -1), orders, strict=True)]
+    )
+    assert np.any(masks[1:] != masks[:-1], axis=2).mean() > 0.8
+
+
+@pytest.mark.parametrize("seeds", [(0, 1), (2**63 + 5, 2**63 + 9)])
+def test_another_seed_gives_another_order_and_other_masks(folder, seeds):
+    one, other = (batches(folder, 1, seed=seed, size=TRAIN)[0] for seed in seeds)
+    assert not np.array_equal(one["targets"], other["targets"])
+    orders = [np.lexsort(b["targets"].reshape(TRAIN, -1).T) for b in (one, other)]
+    assert not np.array_equal(one["keep"][orders[0]], other["keep"][orders[1]])
+
+
+def test_a_training_mask_does_not_depend_on_the_batch(folder):
+    straight = np.concatenate([b["keep"] for b in batches(folder, 7, seed=2, size=2)])
+    (together,) = batches(folder, 1, seed=2, size=14)
+    np.testing.assert_array_equal(straight, together["keep"])
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_evaluation_masks_are_algoperfs(folder, split):
+    batch = whole(folder, split)
+    width = batch["keep"].shape[1]
+    for place, columns in enumerate(batch["num_columns"]):
+        mask = column_masks(np.array([columns]), np.array([EVAL_SEED]), width)[0]
+        np.testing.assert_array_equal(batch["keep"][place], mask)
+
+
+def test_the_evaluated_part_of_train_is_the_same_for_every_seed(folder):
+    one, other = (
+        batches(folder, 2, seed=seed, split="eval_train", size=5) for seed in (0, 7)
+    )
+    assert_equal(one, other)
+    assert len(one) == 1
+    assert len(np.unique(one[0]["keep"], axis=0)) > 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_the_last_batch_is_padded_and_padding_has_weight_0(folder, size):
+    parts = list(source(folder).batches("test", size, 0))
+    together = {
+        name: np.concatenate([part[name] for part in parts]) for name in parts[0]
+    }
+    assert [len(part["weights"]) for part in parts] == [size] * -(-3 // size)
+    np.testing.assert_array_equal(np.flatnonzero(together["weights"]), range(3))
+    for name, array in whole(folder, "test").items():
+        np.testing.assert_array_equal(together[name][:3], array)
+        assert not together[name][3:].any()
+    finished = prepare_slices(parts[-1])
+    assert all(np.all(np.isfinite(leaf)) for leaf in finished.values())
+
+
+# --- bad input ----------------------------------------------------------------------
+
+NO_VOLUME = "is no volume of fastMRI's single-coil data:"
+TAKE = "Take the files of knee_singlecoil_train and knee_singlecoil_val."
+
+
+def kspace(slices, rows, columns):
+    return np.zeros((slices, rows, columns), np.complex64)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (
+            {"kspace": None},
+            f"{NO_VOLUME} it has no array 'kspace'; it has: ismrmrd_header, "
+            f"reconstruction_esc, reconstruction_rss. {TAKE}",
+        ),
+        (
+            {"reconstruction_esc": None},
+            f"{NO_VOLUME} it has no array 'reconstruction_esc'; it has: "
+            f"ismrmrd_header, kspace, reconstruction_rss. {TAKE}",
+        ),
+        (
+            {"kspace": np.zeros((1, 15, 20, 13), np.complex64)},
+            f"{NO_VOLUME} kspace is complex64 [1, 15, 20, 13], and should be complex64 "
+            f"[slices, rows, columns]. {TAKE}",
+        ),
+        (
+            {"kspace": np.zeros((1, 20, 13), np.float64)},
+            f"{NO_VOLUME} kspace is float64 [1, 20, 13], and should be complex64 "
+            f"[slices, rows, columns]. {TAKE}",
+        ),
+        (
+            {"kspace": kspace(2, 20, 13)},
+            f"{NO_VOLUME} kspace has the shape (2, 20, 13) and reconstruction_esc "
+            f"(1, 8, 8); they should have as many slices, and square images. {TAKE}",
+        ),
+        (
+            {"reconstruction_esc": np.zeros((1, 8, 9), np.float32)},
+            f"{NO_VOLUME} kspace has the shape (1, 20, 13) and reconstruction_esc "
+            f"(1, 8, 9); they should have as many slices, and square images. {TAKE}",
+        ),
+        (
+            {"reconstruction_esc": np.zeros((1, 9, 9), np.float32)},
+            "has images of 9x9 pixels from 20x13 of k-space, and should have 8x8 from "
+            "8 or more each way. Take the files of fastMRI's single-coil knee data.",
+        ),
+        (
+            {"kspace": kspace(1, 20, 7)},
+            "has images of 8x8 pixels from 20x7 of k-space, and should have 8x8 from "
+            "8 or more each way. Take the files of fastMRI's single-coil knee data.",
+        ),
+        (
+            {"kspace": kspace(1, 22, 13)},
+            "has 22 rows of k-space, and {folder}/file10.h5 has 20; all of a data set "
+            "must have as many. Take the files of fastMRI's single-coil knee data.",
+        ),
+    ],
+)
+def test_a_volume_that_is_something_else_is_named(tmp_path, changes, text):
+    place = tiny.write(tmp_path) / "singlecoil_train"
+    tiny.write_volume(place / "file9.h5", "file9", **changes)
+    with pytest.raises(UserError) as error:
+        batches(tmp_path, 1)
+    assert str(error.value) == f"{place}/file9.h5 {text.format(folder=place)}"
+
+
+@pytest.mark.parametrize("left", [0, 100, 0.5, 0.99])
+def test_a_file_that_is_cut_short_is_named(tmp_path, left):
+    path = tiny.write(tmp_path) / "singlecoil_train/file10.h5"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(left * len(content)) if left < 1 else left])
+    with pytest.raises(UserError) as error:
+        batches(tmp_path, 1)
+    assert str(error.value).startswith(f"{path} is damaged: ")
+    assert str(error.value).endswith(". Unpack or fetch it again.")
+
+
+def test_a_file_that_is_no_hdf5_is_named(tmp_path):
+    path = tiny.write(tmp_path) / "singlecoil_val/file99.h5"
+    path.write_bytes(b"<html>not found</html>" * 1000)
+    with pytest.raises(UserError, match=rf"^{path} is damaged: .*signature not found"):
+        batches(tmp_path, 1, split="test")
+
+
+def test_missing_files_are_counted(tmp_path):
+    (tiny.write(tmp_path) / "singlecoil_train/file2.h5").unlink()
+    with pytest.raises(UserError) as error:
+        batches(tmp_path, 1)
+    assert str(error.value) == (
+        f"{tmp_path} has 4 slices in train, and should have 7; files are missing, or "
+        "there are others. Unpack or prepare it again."
+    )
+
+
+@pytest.mark.parametrize("split", ["train", *EVAL_SPLITS])
+def test_an_empty_folder_has_no_slices(tmp_path, split):
+    with pytest.raises(UserError, match=r"has 0 slices in .*, and should have"):
+        batches(tmp_path, 1, split=split)
+
+
+def copy_of(prepared: Path, place: Path) -> Path:
+    """The prepared training set in another place, to be damaged."""
+    (place / "slices/train").mkdir(parents=True)
+    for path in (prepared / "slices/train").iterdir():
+        (place / "slices/train" / path.name).write_bytes(path.read_bytes())
+    return place / "slices/train"
+
+
+@pytest.mark.parametrize("left", [0, 60, 0.5, 0.999])
+def test_a_prepared_file_that_is_cut_short_is_named(prepared, tmp_path, left):
+    path = copy_of(prepared, tmp_path) / "0001.npy"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(left * len(content)) if left < 1 else left])
+    with pytest.raises(UserError) as error:
+        batches(tmp_path, 1)
+    assert str(error.value).startswith(f"{path} is damaged: ")
+    assert str(error.value).endswith("`algoperf prepare` makes them again.")
+
+
+def test_a_prepared_file_of_something_else_is_named(prepared, tmp_path):
+    path = copy_of(prepared, tmp_path) / "0001.npy"
+    np.save(path, np.zeros(3))
+    with pytest.raises(UserError, match=rf"^{path} is damaged: it has no records of"):
+        batches(tmp_path, 1)
+
+
+def test_a_prepared_file_that_shrinks_while_it_is_read_is_named(prepared, tmp_path):
+    place = copy_of(prepared, tmp_path)
+    endless = source(tmp_path).batches("train", TRAIN, 0)
+    next(endless)
+    for path in place.iterdir():
+        path.write_bytes(path.read_bytes()[:700])
+    with pytest.raises(UserError, match=r"is damaged: it ends before slice \d does"):
+        list(itertools.islice(endless, 4))  # some had been read ahead
+
+
+def test_a_missing_reader_is_named(official, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(UserError) as error:
+        batches(official, 1)
+    assert str(error.value) == (
+        "fastMRI's HDF5 files are read with the package h5py, which is not installed: "
+        "pip install 'algoperf-jax[data]'"
+    )
+
+
+def test_prepared_slices_need_no_reader(prepared, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    assert len(batches(prepared, 1)) == 1
