@@ -1,5 +1,6 @@
 """Metrics: measure each batch on the device, summarise a split on the host."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -25,12 +26,15 @@ class Metrics(NamedTuple):
 
 
 def summed_ratios(measurements: Sequence[Measurement]) -> dict[str, float]:
-    """Adds up pairs (numerator, denominator) per name in float64 and divides."""
+    """Adds up pairs (numerator, denominator) per name in float64 and divides.
+
+    NaN where nothing counts.
+    """
     values = {}
     for name in measurements[0]:
         pairs = np.asarray([part[name] for part in measurements], np.float64)
         numerator, denominator = pairs.sum(axis=0)
-        values[name] = float(numerator / denominator)
+        values[name] = float(numerator / denominator) if denominator else math.nan
     return values
 
 

@@ -110,3 +110,9 @@ def test_sums_are_in_float64():
 def test_ratios_weigh_batches_by_their_denominators():
     parts = [{"loss": (4.0, 8.0)}, {"loss": (1.0, 2.0)}, {"loss": (5.0, 0.0)}]
     assert summed_ratios(parts) == {"loss": 1.0}
+
+
+def test_a_ratio_of_nothing_is_nan_and_spoils_no_other():
+    values = summed_ratios([{"loss": (0.0, 0.0), "accuracy": (1.0, 2.0)}] * 2)
+    assert np.isnan(values["loss"])
+    assert values["accuracy"] == 0.5

@@ -12,6 +12,17 @@ from algoperf.facts import UserError
 
 MISSING = -1  # a label that nobody has measured
 
+# What NumPy and zipfile raise for files that are damaged or something else.
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _TYPES = {
     "nodes": np.uint8,
     "edges": np.uint8,
@@ -215,18 +226,13 @@ def read(path: Path) -> GraphSet:
         or holds something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here: NumPy leaves a file open that is no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             graphs = GraphSet(**{name: arrays[name] for name in _TYPES})
-    except (OSError, EOFError, KeyError, ValueError, TypeError) as error:
-        raise _damaged(path, error) from None
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise _damaged(path, error) from None
+    except _UNREADABLE as error:
+        raise UserError(
+            f"{path} cannot be read ({error}). `algoperf prepare --verify` finds all "
+            "such files, and `algoperf prepare` makes them again."
+        ) from None
     check(str(path), graphs)
     return graphs
-
-
-def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(
-        f"{path} cannot be read ({error}). `algoperf prepare --verify` finds all such "
-        "files, and `algoperf prepare` makes them again."
-    )
