@@ -11,6 +11,7 @@ _HOME = {
     "cifar10": "workloads.cifar.prepare",
     "imagenet": "workloads.imagenet.prepare",
     "mnist": "workloads.mnist.prepare",
+    "wmt": "workloads.wmt.prepare",
 }
 
 

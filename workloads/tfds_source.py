@@ -43,12 +43,12 @@ def _units(
     info: str, splits: Sequence[str], home: str, raw: Raw, folder: Path
 ) -> list[Unit]:
     layout = read_layout(raw[info].parent)
-    _check(layout, splits)
+    check(layout, splits)
     in_place = layout.home.resolve() == (folder / home).resolve()
     units = []
     for split in splits:
         for index in range(len(layout.shard_lengths[split])):
-            source, file_format = _origin(layout, split, index)
+            source, file_format = origin(layout, split, index)
             units.append(
                 Unit(
                     path=f"{home}/{layout.shard(split, index, ARRAY_RECORD).name}",
@@ -61,7 +61,7 @@ def _units(
     return units
 
 
-def _origin(layout: Layout, split: str, index: int) -> tuple[Path, str]:
+def origin(layout: Layout, split: str, index: int) -> tuple[Path, str]:
     """A shard and its format.
 
     Where a folder was converted in its place, the TFRecord shard is the origin still:
@@ -75,7 +75,7 @@ def _origin(layout: Layout, split: str, index: int) -> tuple[Path, str]:
 
 def _make(layout: Layout, split: str, index: int, path: Path) -> int:
     """Copies the records of one shard; counts them where the shard stays."""
-    source, file_format = _origin(layout, split, index)
+    source, file_format = origin(layout, split, index)
     records = read_records(source, file_format)
     if source.resolve() == path.resolve():
         count = _count(records)
@@ -106,7 +106,7 @@ def _finish(
     return [f"{home}/{name}" for name in (*names, INFO)]
 
 
-def _check(layout: Layout, splits: Sequence[str]) -> None:
+def check(layout: Layout, splits: Sequence[str]) -> None:
     """Refuses a folder without one of the splits, shards, or descriptions."""
     for split in splits:
         if not layout.shard_lengths.get(split):
@@ -116,7 +116,7 @@ def _check(layout: Layout, splits: Sequence[str]) -> None:
                 "Prepare the data set again."
             )
     wanted = [layout.home / FEATURES] + [
-        _origin(layout, split, index)[0]
+        origin(layout, split, index)[0]
         for split in splits
         for index in range(len(layout.shard_lengths[split]))
     ]
