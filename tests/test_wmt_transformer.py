@@ -138,7 +138,9 @@ def test_dropout_is_after_embeddings_and_branches_and_only_in_training():
         )
 
     np.testing.assert_array_equal(logits(0.5, train=False), logits(0.0, train=False))
-    np.testing.assert_allclose(logits(0.0), logits(0.0, train=False), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        logits(0.0), logits(0.0, train=False), rtol=1e-4, atol=1e-6
+    )
     assert np.any(logits(0.5) != logits(0.5, key=1))
     # At rate 1 nothing is left of embeddings and branches: norms give their bias.
     nothing = logits(1.0)
