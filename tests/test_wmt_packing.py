@@ -210,7 +210,10 @@ def test_a_file_without_pairs_can_be_read(tmp_path):
     ("change", "text"),
     [
         (lambda content: content[:-1], r"has 569 bytes of tokens, and its index says"),
-        (lambda content: content + b"\0", r"has 571 bytes of tokens, and its index says"),
+        (
+            lambda content: content + b"\0",
+            r"has 571 bytes of tokens, and its index says",
+        ),
         (lambda content: content[:100], r"ends within its index of 20 pairs"),
         (lambda content: content[:10], r"is not a file of token pairs"),
         (lambda content: b"x" + content[1:], r"is not a file of token pairs"),
