@@ -53,3 +53,13 @@ def padded(rows, length: int) -> np.ndarray:
     return np.stack(
         [np.pad(row, (0, length - len(row))).astype(np.int32) for row in rows]
     )
+
+
+def perturbed(workload: Workload) -> Any:
+    """Parameters under which other sources have other translations."""
+    params, _ = workload.init_model_fn(jax.random.PRNGKey(0))
+    random = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda leaf: leaf + random.uniform(0, 0.2, leaf.shape).astype(np.float32),
+        params,
+    )
