@@ -15,6 +15,7 @@ _HOME = {
     "imagenet": "workloads.imagenet.prepare",
     "mnist": "workloads.mnist.prepare",
     "ogbg": "workloads.ogbg.prepare",
+    "wmt": "workloads.wmt.prepare",
 }
 
 

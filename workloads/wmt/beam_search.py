@@ -126,8 +126,7 @@ def _candidates(
 
 def _of(rows: jax.Array, array: jax.Array) -> jax.Array:
     """Rows [batch, n] of each sentence's array [batch, beam, ...]."""
-    indices = rows.reshape(*rows.shape, *(1,) * (array.ndim - 2))
-    return jnp.take_along_axis(array, indices, axis=1)
+    return jax.vmap(lambda own, of_sentence: of_sentence[own])(rows, array)
 
 
 def _penalty(tokens: Any, alpha: float) -> Any:

@@ -114,7 +114,7 @@ class DecoderBlock(nn.Module):
         """One position of every hypothesis: `x` [batch, hypothesis, width].
 
         `cached` has the keys and values of the positions before `index`,
-        [batch, hypothesis, length, head, head size]; they come back with this one's.
+        [batch, hypothesis, head, length, head size]; they come back with this one's.
         """
         updated = cached
 
@@ -123,10 +123,10 @@ class DecoderBlock(nn.Module):
             y = y[:, :, None]
             new = self.self_attention.keys_values(y)
             updated = tuple(
-                jax.lax.dynamic_update_slice_in_dim(old, part, index, axis=2)
+                jax.lax.dynamic_update_slice_in_dim(old, part, index, axis=3)
                 for old, part in zip(cached, new, strict=True)
             )
-            so_far = jnp.arange(cached[0].shape[2]) <= index
+            so_far = jnp.arange(cached[0].shape[3]) <= index
             mask = so_far.reshape(1, 1, 1, 1, -1)
             return self.self_attention(y, updated, mask)[:, :, 0]
 

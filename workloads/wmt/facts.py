@@ -57,7 +57,7 @@ WMT_MINI = replace(
     eval_period_s=None,
     eval_period_steps=150,
     step_hint=3_000,
-    batch_size=16,
+    batch_size=32,
     eval_batch_size=200,
     examples={
         "train": 20_000,

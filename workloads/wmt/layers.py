@@ -18,7 +18,7 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
     "tanh": jnp.tanh,
 }
-KeysValues = tuple[jax.Array, jax.Array]  # each [..., position, head, head size]
+KeysValues = tuple[jax.Array, jax.Array]  # each [..., head, position, head size]
 
 
 class Attention(nn.Module):
@@ -46,7 +46,7 @@ class Attention(nn.Module):
 
     def keys_values(self, x: jax.Array) -> KeysValues:
         """What is looked at: [..., position, width] to keys and values."""
-        return self.key(x), self.value(x)
+        return _by_head(self.key(x)), _by_head(self.value(x))
 
     def __call__(
         self, x: jax.Array, keys_values: KeysValues, mask: jax.Array | None
@@ -56,14 +56,19 @@ class Attention(nn.Module):
         `mask` [..., 1, query, position] is true where a query may look.
         """
         keys, values = keys_values
-        queries = self.query(self.temperature * x)
+        queries = _by_head(self.query(self.temperature * x))
         queries = queries / jnp.sqrt(queries.shape[-1]).astype(queries.dtype)
-        scores = jnp.einsum("...qhd,...khd->...hqk", queries, keys)
+        scores = jnp.einsum("...qd,...kd->...qk", queries, keys)
         if mask is not None:
             # The lowest number, not minus infinity: a row of padding sees nothing.
             scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)
-        seen = jnp.einsum("...hqk,...khd->...qhd", nn.softmax(scores), values)
-        return self.out(seen)
+        seen = jnp.einsum("...qk,...kd->...qd", nn.softmax(scores), values)
+        return self.out(_by_head(seen))
+
+
+def _by_head(x: jax.Array) -> jax.Array:
+    """Exchanges the axes of positions and heads: matrix products want heads first."""
+    return jnp.swapaxes(x, -3, -2)
 
 
 class MlpBlock(nn.Module):

@@ -173,7 +173,7 @@ class Transformer(nn.Module):
         `source` is from `encode`, `source_mask` [batch, 1, 1, position] true for its
         tokens.
         """
-        positions = position_embedding(cache[0][0].shape[2], self.width)
+        positions = position_embedding(cache[0][0].shape[3], self.width)
         here = jax.lax.dynamic_index_in_dim(jnp.asarray(positions), index)
         x = self.shared_embedding(tokens) + here[None]
         x, cache = self.decoder.step(x, index, cache, source, source_mask)
@@ -182,7 +182,7 @@ class Transformer(nn.Module):
     def empty_cache(self, batch: int, hypotheses: int, length: int) -> Cache:
         """Room for the keys and values of `length` positions; needs no parameters."""
         size = self.width // self.num_heads
-        zeros = jnp.zeros((batch, hypotheses, length, self.num_heads, size))
+        zeros = jnp.zeros((batch, hypotheses, self.num_heads, length, size))
         return ((zeros, zeros),) * self.depth
 
     def _embedded(

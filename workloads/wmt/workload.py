@@ -27,7 +27,7 @@ from workloads.wmt.tokenizers import (
 from workloads.wmt.tokens import Pairs
 from workloads.wmt.transformer import Transformer, feed_transformer
 
-ROW_LENGTH = {"full": 256, "mini": 48}  # tokens
+ROW_LENGTH = {"full": 256, "mini": 32}  # tokens
 DROPOUT_RATE = 0.1
 MINI_SEED = 2017  # of the generated sentences
 RANDOM_PAIRS = 4_096  # different ones of a split
