@@ -12,8 +12,6 @@ from algoperf import records
 from algoperf.facts import Facts, UserError
 from algoperf.trial_folder import TrialFolder, cannot_write, differences
 
-FRAMEWORK = "jax"
-
 
 @dataclass(frozen=True)
 class TrialPlan:
@@ -60,7 +58,7 @@ def plan_study(
     Raises:
       UserError: the study has another seed, or the folder cannot be written.
     """
-    file = experiment / f"study_{study}" / f"{facts.name}_{FRAMEWORK}.json"
+    file = records.workload_folder(experiment, study, facts.name).with_suffix(".json")
     seed = _experiment_seed(file, seed, overwrite)
     plans = [
         TrialPlan(
@@ -68,7 +66,7 @@ def plan_study(
             trial,
             trial_seed(seed, study, trial),
             point,
-            file.with_suffix("") / f"trial_{trial}",
+            records.trial_folder(experiment, study, facts.name, trial),
         )
         for trial, point in enumerate(points, 1)
     ]
