@@ -11,6 +11,7 @@ import jax
 from algoperf import records
 from algoperf.checkpoint import Checkpoints
 from algoperf.clock import Clock
+from algoperf.early_stop import EarlyStop, beaten, cap
 from algoperf.environment import meta_data
 from algoperf.facts import UserError
 from algoperf.jax_sharding_utils import commit
@@ -52,6 +53,8 @@ class RunOptions:
     style: Style = "auto"
     eval_batch_size: int | None = None  # None: the submission's, or the workload's
     random_data: bool = False
+    stop_when_beaten: bool = False
+    reference_s: float | None = None  # None: no cap
 
 
 @dataclass(frozen=True)
@@ -224,7 +227,18 @@ class TrialRun:
             profiler=profiler,
             eval_batch_size=self.options.eval_batch_size or named_size,
             saved_step=progress.step if progress.preemption_count else None,
+            early_stop=self._early_stop(record["settings"]),
         )
+
+    def _early_stop(self, settings: Mapping[str, Any]) -> EarlyStop:
+        """What may end the trial because it cannot matter any more."""
+        options, find = self.options, []
+        if options.stop_when_beaten and options.ruleset == "external":
+            find.append(lambda: beaten(self.plan.folder, settings))
+        if options.reference_s is not None:
+            deadline = cap(options.reference_s)
+            find.append(lambda: deadline)
+        return EarlyStop(find)
 
     def _restored(
         self, state: TrainState, folder: TrialFolder, checkpoints: Checkpoints | None

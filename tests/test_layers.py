@@ -14,6 +14,10 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     ["algoperf", "facts", "data_options", "stop_request", "compat"],
     ["records", "spec"],
+    ["sweep", "sweep.plan", "sweep.pinning", "sweep.supervise", "sweep.tasks"],
+    ["sweep.scan", "sweep.array_task"],
+    ["sweep.record", "sweep.status", "sweep.local"],
+    ["sweep.lock", "sweep.merge", "sweep.slurm"],
     ["prepare", "prepare.manifest", "prepare.lock", "prepare.meter"],
     ["prepare.plan"],
     ["prepare.raw"],
@@ -30,7 +34,7 @@ LAYERS = [
     ["submission_calls"],
     ["pmap_style"],
     ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
-    ["limits", "trial_folder", "submission_rules"],
+    ["limits", "early_stop", "trial_folder", "submission_rules"],
     ["trial", "study"],
     ["trial_record", "submission_check"],
     ["trial_run"],
@@ -136,6 +140,17 @@ def test_the_harness_knows_no_workload_submission_or_scoring(name):
 def test_facts_need_the_standard_library_alone():
     for name in ("algoperf.facts", "algoperf.records", "algoperf.stop_request"):
         assert packages(name) <= sys.stdlib_module_names
+    sweep = [name for name in HARNESS if name.startswith("algoperf.sweep")]
+    for name in sweep:
+        assert packages(name) <= sys.stdlib_module_names | {"algoperf"}
+        inside = {m for m in imports(name) if m.startswith("algoperf")}
+        assert inside <= {
+            "algoperf",
+            "algoperf.facts",
+            "algoperf.records",
+            "algoperf.stop_request",
+            *sweep,
+        }
     facts = [f"workloads.{file.parent.name}.facts" for file in FACTS]
     for name in ("workloads.catalog", "workloads.files", *facts):
         assert packages(name) <= sys.stdlib_module_names | {"algoperf", "workloads"}
@@ -191,6 +206,8 @@ HEAVY = "{'jax', 'flax', 'optax', 'orbax', 'grain', 'tensorflow_datasets'}"
         "from algoperf.cli.main import main; main(['list'])",
         "from algoperf.cli.main import main; main(['run', '--help'])",
         "from algoperf.cli.main import main; main(['score', '--help'])",
+        "import algoperf.cli.sweep_command",
+        "import algoperf.cli.status_command, algoperf.cli.merge_command",
         "import scoring.cli",
         "import workloads.catalog",
     ],

@@ -113,6 +113,8 @@ def _run_study(
         style=request.style,
         eval_batch_size=request.eval_batch_size,
         random_data=request.data.random,
+        stop_when_beaten=request.stop_when_beaten,
+        reference_s=request.reference_s.get(workload.facts.name),
         flags=request.flags,
     )
     records = []

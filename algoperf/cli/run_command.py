@@ -13,6 +13,7 @@ from absl import flags
 from algoperf.cli import run_flags
 from algoperf.cli.bundled import find_submission, search_space_beside
 from algoperf.cli.flag_parsing import HelpShown, parse
+from algoperf.cli.reference_runtimes import read_reference_runtimes
 from algoperf.data_options import DataOptions
 from algoperf.facts import Facts, UserError
 from workloads import catalog
@@ -71,6 +72,8 @@ class Request:
     overwrite: bool
     profile: bool
     style: Literal["auto", "jit", "pmap"]
+    stop_when_beaten: bool
+    reference_s: dict[str, float]
     flags: dict[str, Any]
 
     def chosen(self, trials: Sequence[Any]) -> Sequence[Any]:
@@ -125,8 +128,16 @@ def request_from(values: flags.FlagValues) -> Request:
         overwrite=values.overwrite,
         profile=values.profile or values.capture_jax_trace,
         style=values.submission_style,
+        stop_when_beaten=values.stop_when_beaten,
+        reference_s=_reference_s(values.reference_runtimes),
         flags={name: values[name].value for name in values},
     )
+
+
+def _reference_s(path: str | None) -> dict[str, float]:
+    if path is None:
+        return {}
+    return read_reference_runtimes(Path(path).expanduser(), catalog.CATALOG)
 
 
 def _check_trials(values: flags.FlagValues, ruleset: str) -> None:

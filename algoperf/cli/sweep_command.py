@@ -3,14 +3,14 @@
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from absl import flags
 
 from algoperf.cli import sweep_flags
 from algoperf.cli.flag_parsing import HelpShown, parse_words
 from algoperf.cli.sweep_plan import part_of, read_plan, sweep_of
+from algoperf.cli.sweep_slurm import submit_missing
 from algoperf.cli.sweep_view import SweepView
 from algoperf.facts import UserError
 from algoperf.stop_request import StopRequest
@@ -38,7 +38,7 @@ EXIT_FAILED = 2
 
 
 def main(argv: list[str]) -> int:
-    """Runs or hands over what is missing; 2 if a trial failed, 130 or 143 if stopped."""
+    """Runs or submits what is missing; 2 if a trial failed, 130 or 143 if stopped."""
     values = flags.FlagValues()
     sweep_flags.define(values)
     try:
@@ -53,10 +53,10 @@ def main(argv: list[str]) -> int:
     plan = read_plan(words[0] if words else None, values)
     part = part_of(values.part, plan)
     sweep = sweep_of(plan)
-    write_plan(sweep)
     tasks = list(sweep.part(*part) if part[1] > 1 else sweep.tasks())
     execute = {"local": _local, "slurm": _slurm, "list": _list}[values.executor]
     with only_one(sweep.experiment_dir):
+        write_plan(sweep)
         return execute(values, plan, sweep, tasks)
 
 
@@ -144,10 +144,8 @@ def _list(
 def _slurm(
     values: flags.FlagValues, plan: Plan, sweep: Sweep, tasks: Sequence[Task]
 ) -> int:
-    from algoperf.cli.sweep_slurm import submit
-
-    states, left = _left(values, sweep, tasks)
-    return submit(values, plan, sweep, states, left)
+    _, left = _left(values, sweep, tasks)
+    return submit_missing(values, plan, sweep, left)
 
 
 def _this_line() -> str:

@@ -87,9 +87,9 @@ def sweep_of(plan: Plan) -> Sweep:
     if plan.seed is not None and others:
         (name, workload, study), own = next(iter(others.items()))
         raise UserError(
-            f"study {study} of {name} on {workload} in {experiment_dir} has seed {own}, "
-            f"not {plan.seed}. Leave the seed out to continue it, or give another "
-            "--experiment_dir."
+            f"study {study} of {name} on {workload} in {experiment_dir} has seed "
+            f"{own}, not {plan.seed}. Leave the seed out to continue it, or give "
+            "another --experiment_dir."
         )
     return replace(sweep, seed=seed, seeds=others)
 
@@ -194,13 +194,13 @@ def _words_as_flags(text: str) -> list[tuple[str, FlagValue]]:
 
 
 def _check_reference(plan: Plan) -> None:
-    """The cap at four times a reference keeps scores for odd numbers of studies only."""
+    """A cap at four times a reference keeps scores for odd numbers of studies only."""
     capped = any(
         "reference_runtimes" in own for own in (plan.flags, *plan.flags_for.values())
     )
     if capped and len(plan.studies) % 2 == 0:
         raise UserError(
-            f"reference_runtimes with {len(plan.studies)} studies: the median of an even "
-            "number is the mean of two, and one beyond the cap could still count. Use "
-            "an odd number of studies, or leave reference_runtimes out."
+            f"reference_runtimes with {len(plan.studies)} studies: the median of an "
+            "even number is the mean of two, and one beyond the cap could still count. "
+            "Use an odd number of studies, or leave reference_runtimes out."
         )

@@ -123,7 +123,7 @@ def _read(experiment_dir: Path) -> dict[str, Any]:
         or not isinstance(content.get("plans"), list)
     ):
         raise UserError(
-            f"{file} is damaged: it does not hold a seed and plans. Delete it: finished "
-            "trials stay finished, and studies keep the seeds they have."
+            f"{file} is damaged: it does not hold a seed and plans. Delete it: "
+            "finished trials stay finished, and studies keep the seeds they have."
         )
     return content

@@ -97,7 +97,7 @@ class Supervised:
                 env=dict(job.environment),
                 # Ctrl-C on the terminal is the parent's: it stops the trials itself.
                 start_new_session=True,
-                preexec_fn=lambda: _in_child(parent, job.prepare),  # noqa: PLW1509
+                preexec_fn=lambda: _in_child(parent, job.prepare),
             )
 
 
