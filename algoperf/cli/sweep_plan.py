@@ -76,22 +76,21 @@ def sweep_of(plan: Plan) -> Sweep:
         # The same line that will run, so that what it refuses is refused now.
         request_of(sweep.command(task)[4:])
     _check_reference(plan)
-    seed = agreed_seed(experiment_dir, plan.seed)
     seeds = seeds_before(
         experiment_dir,
         [submission.name for submission in submissions],
         plan.workloads,
         plan.studies,
     )
-    others = {study: own for study, own in seeds.items() if own != seed}
-    if plan.seed is not None and others:
-        (name, workload, study), own = next(iter(others.items()))
-        raise UserError(
-            f"study {study} of {name} on {workload} in {experiment_dir} has seed "
-            f"{own}, not {plan.seed}. Leave the seed out to continue it, or give "
-            "another --experiment_dir."
-        )
-    return replace(sweep, seed=seed, seeds=others)
+    for (name, workload, study), own in seeds.items():
+        if plan.seed not in (None, own):
+            raise UserError(
+                f"study {study} of {name} on {workload} in {experiment_dir} has seed "
+                f"{own}, not {plan.seed}. Leave the seed out to continue it, or give "
+                "another --experiment_dir."
+            )
+    # Last, so that nothing is written for a sweep that is refused.
+    return replace(sweep, seed=agreed_seed(experiment_dir, plan.seed), seeds=seeds)
 
 
 def request_of(words: list[str]) -> Request:

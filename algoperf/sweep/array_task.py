@@ -2,8 +2,9 @@
 
   python -m algoperf.sweep.array_task TASKS INDEX MAX_RESTARTS
 
-TASKS is a JSON file with a list of {"command": [...], "log": path}. The batch script
-is replaced by this process, so SLURM's signals come here:
+TASKS is a JSON file with a list of {"command": [...], "folder": path, "log": path}, the
+folder being the trial's. This process replaces the batch script, so that SLURM's
+signals come here:
 
 * SIGUSR1, some minutes before the time limit (`--signal=B:USR1@...`): the trial is
   saved and the job put back into the queue, where it goes on later.
@@ -22,6 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from algoperf.sweep.scan import read_state
 from algoperf.sweep.supervise import Job, Supervised, in_words
 
 _POLL_S = 0.2
@@ -51,21 +53,27 @@ def main(argv: list[str]) -> int:
     wishes = _Wishes()
     file, index, max_restarts = argv
     task = json.loads(Path(file).read_text(encoding="utf-8"))[int(index)]
-    log = Path(task["log"])
+    log, folder = Path(task["log"]), Path(task["folder"])
+    steps_before = read_state(folder).steps
     process = Supervised(Job(task["command"], log, os.environ), int(max_restarts))
     while (end := process.poll()) is None:
         if wishes.stop and not process.stopping:
             process.stop()
         time.sleep(_POLL_S)
     print(f"{end}: {in_words(process.code)}; its output is in {log}", flush=True)
-    if wishes.requeue and end == "stopped" and process.code != 0:
-        return _requeue()
+    state = read_state(folder)
+    if wishes.requeue and state.outcome is None:
+        if state.steps > steps_before:
+            return _requeue()
+        # It would never get anywhere.
+        print("not put back: no step was made within the time limit", flush=True)
     return process.code if process.code >= 0 else _SIGNALLED - process.code
 
 
 def _requeue() -> int:
     """Puts this job back into the queue; SLURM ends it meanwhile."""
-    job = os.environ["SLURM_JOB_ID"]
+    # Not SLURM_JOB_ID: one of the tasks has the array's, which stands for all of them.
+    job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     done = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True)
     if done.returncode:
         print(

@@ -26,7 +26,8 @@ JOBS = "jobs.json"
 # Evaluations, checkpoints and set-up are not in a trial's budget.
 _BESIDES_FACTOR = 1.5
 _BESIDES_MIN = 15
-# Seconds before the time limit at which a job is told to save.
+# Seconds before the time limit at which a job is told to save. SLURM may be a minute
+# early, so it is a third of short limits.
 _SAVE_S = 180
 _OWN_OPTIONS = (
     "array",
@@ -108,7 +109,7 @@ def script(
 ) -> str:
     """The batch script of an array of `count` tasks."""
     throttle = f"%{options.array_limit}" if options.array_limit else ""
-    warn_s = min(_SAVE_S, minutes * 60 // 2)
+    warn_s = min(_SAVE_S, minutes * 60 // 3)
     own = {
         "job-name": "algoperf",
         "array": f"0-{count - 1}{throttle}",
@@ -143,7 +144,12 @@ def _submit_array(
     own.mkdir()
     tasks_file, script_file = own / "tasks.json", own / "array.sh"
     plain = [
-        {"command": sweep.command(task), "log": str(sweep.log(task))} for task in tasks
+        {
+            "command": sweep.command(task),
+            "folder": str(sweep.folder(task)),
+            "log": str(sweep.log(task)),
+        }
+        for task in tasks
     ]
     tasks_file.write_text(json.dumps(plain), encoding="utf-8")
     text = script(tasks_file, len(tasks), minutes, options, Path.cwd())

@@ -45,8 +45,8 @@ class Sweep:
     """Everything a sweep runs: submissions x workloads x studies x trials.
 
     `words` are flags of `algoperf run` for every task, `words_for[name]` those for a
-    workload or a submission. `seeds` has the studies whose seed is not `seed`,
-    because they were begun before, by (submission, workload, study).
+    workload or a submission. `seeds` are those of studies that were begun before, by
+    (submission, workload, study); all others get `seed`.
     """
 
     experiment_dir: Path
