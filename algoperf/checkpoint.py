@@ -17,8 +17,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from algoperf.cluster import Alone, Hosts
 from algoperf.facts import UserError
-from algoperf.hosts import Alone, Hosts
 from algoperf.leaves import Leaf, describe, pickled, revive
 
 

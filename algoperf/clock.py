@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import jax
 
-from algoperf.hosts import Hosts
+from algoperf.cluster import Hosts
 
 Account = Literal["submission", "evaluation", "logging"]
 

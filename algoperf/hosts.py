@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 
-from algoperf.cluster import Cluster
+from algoperf.cluster import Alone, Cluster, Hosts, ToldError
 from algoperf.facts import UserError
 
 # How long a process waits for the first one: an evaluation may lie between.
@@ -24,58 +24,6 @@ PATIENCE_S = 24 * 3600
 STOP_POLL_S = 1.0
 # Messages that are still there when the first process is ahead of the others.
 _KEPT = 1_000
-
-
-class ToldError(UserError):
-    """An error of the first process, in another one; the first one shows it."""
-
-
-class Hosts(Protocol):
-    """The processes of a run."""
-
-    first: bool  # whether this process decides and writes
-    stop_signal: int | None  # that any process got, as agreed the last time
-
-    def agree(self, find: Callable[[], Any]) -> Any:
-        """What `find` returns in the first process; in the others it is not called.
-
-        Every process has to come here equally often, in the same order. The value is
-        one that JSON can hold.
-
-        Raises:
-          ToldError: the first process ended with an error since the last time.
-        """
-        ...
-
-    def tell(self, error: UserError) -> None:
-        """The first process ends with an error: so will the others."""
-        ...
-
-    def close(self) -> None:
-        """Waits for messages on their way, and for the others to end."""
-        ...
-
-    def ask_to_stop(self, signal_number: int) -> None:
-        """Asks all processes to stop after the step they are at."""
-        ...
-
-
-class Alone:
-    """A run of one process."""
-
-    def __init__(self) -> None:
-        self.first = True
-        self.stop_signal: int | None = None
-
-    def agree(self, find: Callable[[], Any]) -> Any:
-        return find()
-
-    def tell(self, error: UserError) -> None: ...
-
-    def close(self) -> None: ...
-
-    def ask_to_stop(self, signal_number: int) -> None:
-        self.stop_signal = signal_number
 
 
 class Together:

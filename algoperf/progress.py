@@ -28,6 +28,7 @@ class Progress:
     test_goal_reached: bool = False
     outcome: Outcome | None = None
     error: str | None = None
+    stopped_early: dict[str, Any] | None = None  # why; see early_stop.py
 
     def ended(self, outcome: Outcome, error: str | None = None) -> "Progress":
         """The same trial, over; the first reason to end it stays."""
@@ -71,9 +72,9 @@ class Progress:
         # Reaching the target and divergence are what an evaluation is there to find:
         # they stand above a limit that the same step ran into.
         if reached:
-            return replace(after, outcome="reached", error=None)
+            return replace(after, outcome="reached", error=None, stopped_early=None)
         if diverged:
-            return replace(after, outcome="diverged", error=None)
+            return replace(after, outcome="diverged", error=None, stopped_early=None)
         return after
 
     def as_dict(self) -> dict[str, Any]:

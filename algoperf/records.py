@@ -10,6 +10,7 @@ import io
 import json
 import math
 import os
+import socket
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -21,13 +22,35 @@ Outcome = Literal[
     "out of steps",
     "stopped by submission",
     "diverged",
+    "stopped early",
     "failed",
 ]
 
 EVALS = "eval_measurements.csv"
 MEASUREMENTS = "measurements.csv"
 TRIAL = "trial.json"
+LOCK = ".lock"
 STEP = "global_step"
+FRAMEWORK = "jax"
+
+
+def workload_folder(experiment: Path, study: int, workload: str) -> Path:
+    """Where the trials of a study are; its plan is beside it, with `.json`.
+
+    Args:
+      experiment: the folder of one submission.
+    """
+    return experiment / f"study_{study}" / f"{workload}_{FRAMEWORK}"
+
+
+def trial_folder(experiment: Path, study: int, workload: str, trial: int) -> Path:
+    """Where one trial is."""
+    return workload_folder(experiment, study, workload) / f"trial_{trial}"
+
+
+def holder() -> str:
+    """This process, as a lock file names the one that holds it: host and number."""
+    return f"{socket.gethostname()} {os.getpid()}"
 
 
 def write_json(path: Path, content: Any) -> None:

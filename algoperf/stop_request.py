@@ -3,9 +3,8 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from algoperf.hosts import Alone, Hosts
+from algoperf.cluster import Alone, Hosts
 
 
 class StopRequest:
@@ -25,19 +24,18 @@ class StopRequest:
         """The shell's convention: 130 after Ctrl-C, 143 after SIGTERM."""
         return 128 + (self.signal_number or 0)
 
+    def ask(self, signal_number: int) -> None:
+        """Asks for a stop, as that signal does; a second time it stops at once."""
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        self._hosts.ask_to_stop(signal_number)
+
     @contextmanager
     def listening(self) -> Iterator[None]:
         """The first signal asks for a stop; a second one stops at once."""
-
-        def ask(number: int, frame: Any) -> None:
-            del frame
-            if self._asked:
-                raise KeyboardInterrupt
-            self._asked = True
-            self._hosts.ask_to_stop(number)
-
         before = {
-            number: signal.signal(number, ask)
+            number: signal.signal(number, lambda number, frame: self.ask(number))
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         }
         try:

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from algoperf import records
+from algoperf.cluster import Alone, Hosts
 from algoperf.facts import Facts, UserError
-from algoperf.hosts import Alone, Hosts
 from algoperf.trial_folder import TrialFolder, cannot_write, differences
-
-FRAMEWORK = "jax"
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def plan_study(
     Raises:
       UserError: the study has another seed, or the folder cannot be written.
     """
-    file = experiment / f"study_{study}" / f"{facts.name}_{FRAMEWORK}.json"
+    file = records.workload_folder(experiment, study, facts.name).with_suffix(".json")
     hosts = hosts or Alone()
     experiment_seed = hosts.agree(lambda: _experiment_seed(file, seed, overwrite))
     plans = [
@@ -72,7 +70,7 @@ def plan_study(
             trial,
             trial_seed(experiment_seed, study, trial),
             point,
-            file.with_suffix("") / f"trial_{trial}",
+            records.trial_folder(experiment, study, facts.name, trial),
         )
         for trial, point in enumerate(points, 1)
     ]

@@ -12,6 +12,7 @@ from algoperf.checkpoint import Checkpoints
 from algoperf.clock import Clock
 from algoperf.data import Batches
 from algoperf.dynamics import Dynamics
+from algoperf.early_stop import EarlyStop
 from algoperf.evaluate import evaluate
 from algoperf.facts import UserError
 from algoperf.jax_sharding_utils import commit, replicate
@@ -78,6 +79,7 @@ class Trial:
     profiler: Profiler | None = None
     dynamics: Dynamics | None = None
     saved_step: int | None = None
+    early_stop: EarlyStop = field(default_factory=EarlyStop)
     queue: Iterator[Any] = field(init=False)
     shown_results: list[tuple[int, dict[str, float]]] = field(init=False)
     params_types: Any = field(init=False)
@@ -92,6 +94,7 @@ class Trial:
         # What the harness itself compiles, and work that set-up left on the device,
         # is done before the clock runs.
         jax.block_until_ready((self._keys(), self.state))
+        self.early_stop.look()
         try:
             with self.clock.running():
                 self._train(stop)
@@ -113,6 +116,7 @@ class Trial:
             self._step()
             spent_s = self.clock.submission_s()
             self.progress = self.limits.applied(self.progress, spent_s)
+            self.progress = self.early_stop.applied(self.progress, spent_s)
             self.observer.stepped(self.progress, spent_s)
             if self.profiler is not None:
                 self.profiler.stepped(self.progress.step, self.clock, self.state)
@@ -223,6 +227,7 @@ class Trial:
         with writing_to(self.folder.path):
             self.folder.append_evaluation(self.progress, self.logger.taken())
         self._save()
+        self.early_stop.look()
         self.observer.evaluated(self.progress)
 
     def _finish(self) -> None:

@@ -1,5 +1,6 @@
 """One trial's folder: opens it, locks it, and writes its records."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -37,7 +38,8 @@ class TrialFolder:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(path / ".lock", "w")  # noqa: SIM115 (held until close)
+            # Not truncated before it is ours: it says who has the folder.
+            self._lock = open(path / records.LOCK, "a+")  # noqa: SIM115 (held until close)
         except OSError as error:
             raise cannot_write(path, error) from error
         try:
@@ -48,17 +50,26 @@ class TrialFolder:
                 f"another process is running {path}; wait for it, or give another "
                 "--experiment_name"
             ) from None
+        self._say_who(records.holder())
         self.evals = records.CsvLog(path / records.EVALS)
         self.measurements = records.CsvLog(path / records.MEASUREMENTS)
 
     def close(self) -> None:
         """Lets other processes have the folder."""
+        self._say_who("")
         self._lock.close()
+
+    def _say_who(self, text: str) -> None:
+        """For `algoperf status`; the lock itself does not need it."""
+        with contextlib.suppress(OSError):  # a full disk: the trial says so later
+            self._lock.truncate(0)
+            self._lock.write(text)
+            self._lock.flush()
 
     def clear(self) -> None:
         """Removes everything an earlier run wrote (for --overwrite)."""
         for item in self.path.iterdir():
-            if item.name == ".lock":
+            if item.name == records.LOCK:
                 continue
             shutil.rmtree(item) if item.is_dir() else os.unlink(item)
         self.evals = records.CsvLog(self.path / records.EVALS)

@@ -78,6 +78,7 @@ def results(facts: Facts, progress: Progress) -> dict[str, Any]:
     return {
         "outcome": progress.outcome,
         "error": progress.error,
+        "stopped_early": progress.stopped_early,
         "steps": progress.step,
         "preemption_count": progress.preemption_count,
         "reached": reached if progress.outcome == "reached" else None,

@@ -12,10 +12,11 @@ import jax
 from algoperf import records
 from algoperf.checkpoint import Checkpoints
 from algoperf.clock import AgreedClock, Clock
+from algoperf.cluster import Alone, Hosts
 from algoperf.dynamics import Dynamics
+from algoperf.early_stop import Deadline, EarlyStop, beaten, cap
 from algoperf.environment import meta_data
 from algoperf.facts import UserError
-from algoperf.hosts import Alone, Hosts
 from algoperf.jax_sharding_utils import commit
 from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
@@ -61,6 +62,8 @@ class RunOptions:
     style: Style = "auto"
     eval_batch_size: int | None = None  # None: the submission's, or the workload's
     random_data: bool = False
+    stop_when_beaten: bool = False
+    reference_s: float | None = None  # None: no cap
 
 
 @dataclass(frozen=True)
@@ -250,12 +253,33 @@ class TrialRun:
             dynamics=dynamics,
             eval_batch_size=self.options.eval_batch_size or named_size,
             saved_step=progress.step if progress.preemption_count else None,
+            early_stop=self._early_stop(record["settings"]),
         )
 
     def _clock(self, progress: Progress) -> Clock:
         if isinstance(self.hosts, Alone):
             return Clock(progress.seconds)
         return AgreedClock(self.hosts, progress.seconds)
+
+    def _early_stop(self, settings: Mapping[str, Any]) -> EarlyStop:
+        """What may end the trial because it cannot matter any more."""
+        options, find = self.options, []
+        if options.stop_when_beaten and options.ruleset == "external":
+            find.append(lambda: self._beaten(settings))
+        if options.reference_s is not None:
+            deadline = cap(options.reference_s)
+            find.append(lambda: deadline)
+        return EarlyStop(find)
+
+    def _beaten(self, settings: Mapping[str, Any]) -> Deadline | None:
+        """The deadline that a sibling sets, as the first process sees it."""
+
+        def find() -> list[Any] | None:
+            found = beaten(self.plan.folder, settings)
+            return None if found is None else [found.after_s, dict(found.why)]
+
+        agreed = self.hosts.agree(find)
+        return None if agreed is None else Deadline(*agreed)
 
     def _restored(
         self, state: TrainState, folder: TrialFolder, checkpoints: Checkpoints | None

@@ -11,7 +11,8 @@ Pure functions over frozen records, and never JAX. Data goes one way:
 
 - logs: `archive`, `unpack`, `folders`, `eval_rows`, `rows`, `load`, `health`
 - rules: `rules`, `rules_file`, `fit`
-- seconds: `reach` (one trial), `runtimes` (studies, workloads), `cube` (as arrays)
+- seconds: `reach` (one trial), `early_stops`, `runtimes` (studies, workloads), `cube`
+  (as arrays)
 - scores: `profiles`, `scoreboard`
 - how sure: `statistics`, `sensitivity`; without the field: `speedup`, `steps`, `pace`,
   `tuning_curve`, `winners`; two alone: `compare`

@@ -40,6 +40,7 @@ class TrialRecord:
     rows: EvalRows
     # By account; compile and data_wait are parts of submission.
     seconds: dict[str, float] = field(default_factory=dict)
+    stopped_early: dict[str, Any] | None = None  # why, if the runner ended it
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class _TrialFacts(NamedTuple):
     ruleset: Ruleset | None = None
     outcome: str | None = None
     seconds: dict[str, float] = {}  # noqa: RUF012 - never changed
+    stopped_early: dict[str, Any] | None = None
 
 
 @dataclass
@@ -206,7 +208,13 @@ def _read_trial(
         state.folders.note(folder, f"no {EVAL_FILE}", "counted as not reached", detail)
     seconds = file.seconds | facts.seconds
     return TrialRecord(
-        *identity, where, facts.ruleset, facts.outcome, file.rows, seconds
+        *identity,
+        where,
+        facts.ruleset,
+        facts.outcome,
+        file.rows,
+        seconds,
+        facts.stopped_early,
     )
 
 
@@ -225,7 +233,13 @@ def _trial_facts(state: _Pass, path: Path, exists: bool) -> _TrialFacts:
             path, what, "ruleset assumed", f"{type(error).__name__}: {error}"
         )
         return _TrialFacts()
-    return _TrialFacts(ruleset, None if outcome is None else str(outcome), seconds)
+    early = facts.get("stopped_early")
+    return _TrialFacts(
+        ruleset,
+        None if outcome is None else str(outcome),
+        seconds,
+        early if isinstance(early, dict) else None,
+    )
 
 
 def _finite_numbers(seconds: Any) -> dict[str, float]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from scoring.early_stops import notes_on_beaten, notes_on_caps
 from scoring.health import HealthNote
 from scoring.load import Framework, Logs, TrialRecord
 from scoring.profiles import Table, medians
@@ -111,6 +112,10 @@ def per_workload_runtimes(logs: Logs, rules: Rules) -> Runtimes:
             own = trials.get(key, [])
             results[key], found = workload_result(submission, own, rule, rules, ruleset)
             notes += found
+    for rule in rules.needed:
+        own = [trial for trial in logs.trials if trial.workload == rule.name]
+        times = [result.time_s for (_, w), result in results.items() if w == rule.name]
+        notes += notes_on_caps(own, rules, min(times, default=math.inf))
     return Runtimes(results, tuple(notes))
 
 
@@ -183,5 +188,6 @@ def _study_result(
         attempts.append(Attempt(trial, best_so_far(counting, rule.goal), reach))
         notes += notes_about(trial, rule, budget_s, reach)
     reaches = [attempt.reach for attempt in attempts if attempt.reach is not None]
+    notes += notes_on_beaten(trials[:planned], reaches)
     fastest = min(reaches, key=lambda r: (r.time_s, r.trial), default=None)
     return StudyResult(study, len(trials), tuple(attempts), fastest), notes

@@ -36,7 +36,7 @@ class Watch(Quiet):
 
     def stepped(self, progress, submission_s):
         if progress.step == self.stop_at:
-            self.stop.signal_number = 15
+            self.stop.ask(15)
 
     def evaluated(self, progress):
         self.evaluations = list(progress.eval_results)

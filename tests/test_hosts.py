@@ -16,8 +16,9 @@ from test_resume import WALL_CLOCK, trial_of, wait_for_evaluations
 
 from algoperf.cli.main import main
 from algoperf.clock import AgreedClock, Seconds
+from algoperf.cluster import Alone, ToldError
 from algoperf.facts import UserError
-from algoperf.hosts import Alone, Together, ToldError
+from algoperf.hosts import Together
 from algoperf.records import read_json
 
 SUBMISSION = Path(__file__).parent / "submissions" / "resumable"

@@ -12,8 +12,13 @@ ROOT = Path(__file__).parents[1]
 
 # Lowest first. A module imports modules of layers below its own, never of its own.
 LAYERS = [
-    ["algoperf", "facts", "data_options", "cluster", "compat"],
-    ["records", "spec", "hosts"],
+    ["algoperf", "facts", "data_options", "compat"],
+    ["records", "spec", "cluster"],
+    ["hosts", "stop_request"],
+    ["sweep", "sweep.plan", "sweep.pinning", "sweep.supervise", "sweep.tasks"],
+    ["sweep.scan"],
+    ["sweep.record", "sweep.status", "sweep.local", "sweep.array_task"],
+    ["sweep.lock", "sweep.merge", "sweep.slurm"],
     ["prepare", "prepare.manifest", "prepare.lock", "prepare.meter"],
     ["prepare.plan"],
     ["prepare.raw"],
@@ -21,7 +26,7 @@ LAYERS = [
     ["prepare.run"],
     ["prepare.verify"],
     ["jax_sharding_utils", "random_utils", "halton", "losses", "layers"],
-    ["stop_request", "clock", "metrics", "data", "param_types", "leaves", "tuning"],
+    ["clock", "metrics", "data", "param_types", "leaves", "tuning"],
     ["token_losses"],
     ["param_utils", "data_utils", "read_ahead", "eval_cache", "random_data"],
     ["jax_utils", "schedules", "example_scores"],
@@ -31,7 +36,7 @@ LAYERS = [
     ["submission_calls"],
     ["pmap_style"],
     ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
-    ["limits", "trial_folder", "submission_rules", "dynamics"],
+    ["limits", "early_stop", "trial_folder", "submission_rules", "dynamics"],
     ["trial", "study"],
     ["trial_record", "submission_check"],
     ["trial_run"],
@@ -135,8 +140,25 @@ def test_the_harness_knows_no_workload_submission_or_scoring(name):
 
 
 def test_facts_need_the_standard_library_alone():
-    for name in ("algoperf.facts", "algoperf.records", "algoperf.stop_request"):
+    for name in ("algoperf.facts", "algoperf.records"):
         assert packages(name) <= sys.stdlib_module_names
+    for name in ("algoperf.cluster", "algoperf.stop_request"):
+        assert packages(name) <= sys.stdlib_module_names | {"algoperf"}
+        assert {m for m in imports(name) if m.startswith("algoperf")} <= {
+            "algoperf.cluster",
+            "algoperf.facts",
+        }
+    sweep = [name for name in HARNESS if name.startswith("algoperf.sweep")]
+    for name in sweep:
+        assert packages(name) <= sys.stdlib_module_names | {"algoperf"}
+        inside = {m for m in imports(name) if m.startswith("algoperf")}
+        assert inside <= {
+            "algoperf",
+            "algoperf.facts",
+            "algoperf.records",
+            "algoperf.stop_request",
+            *sweep,
+        }
     facts = [f"workloads.{file.parent.name}.facts" for file in FACTS]
     for name in ("workloads.catalog", "workloads.files", *facts):
         assert packages(name) <= sys.stdlib_module_names | {"algoperf", "workloads"}
@@ -192,6 +214,8 @@ HEAVY = "{'jax', 'flax', 'optax', 'orbax', 'grain', 'tensorflow_datasets'}"
         "from algoperf.cli.main import main; main(['list'])",
         "from algoperf.cli.main import main; main(['run', '--help'])",
         "from algoperf.cli.main import main; main(['score', '--help'])",
+        "import algoperf.cli.sweep_command",
+        "import algoperf.cli.status_command, algoperf.cli.merge_command",
         "import scoring.cli",
         "import workloads.catalog",
     ],

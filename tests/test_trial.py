@@ -85,7 +85,7 @@ def test_a_stop_request_ends_the_loop_after_the_step(start):
 
     def ask(arguments):
         if arguments["global_step"] == 5:
-            stop.signal_number = 15
+            stop.ask(15)
         return None, arguments["current_param_container"], None
 
     now = FakeTime()

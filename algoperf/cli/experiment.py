@@ -12,8 +12,9 @@ from absl import flags
 
 from algoperf.cli.run_command import Request
 from algoperf.cli.screen import NoScreen, Screen, study_table
+from algoperf.cluster import Alone, Hosts, ToldError
 from algoperf.facts import Facts, UserError
-from algoperf.hosts import Alone, Hosts, ToldError, connect
+from algoperf.hosts import connect
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan, plan_study
@@ -135,6 +136,8 @@ def _run_study(
         style=request.style,
         eval_batch_size=request.eval_batch_size,
         random_data=request.data.random,
+        stop_when_beaten=request.stop_when_beaten,
+        reference_s=request.reference_s.get(workload.facts.name),
         flags=request.flags,
     )
     records = []

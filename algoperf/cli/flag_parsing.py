@@ -16,17 +16,24 @@ def parse(flag_values: flags.FlagValues, usage: str, argv: list[str]) -> None:
       HelpShown: `--help` was among the flags; the help has been printed.
       UserError: an unknown flag, a value that does not fit, or a stray word.
     """
+    rest = parse_words(flag_values, usage, argv)
+    if rest:
+        raise UserError(f"unexpected {rest[0]!r}: flags are written --name=value.")
+
+
+def parse_words(
+    flag_values: flags.FlagValues, usage: str, argv: list[str]
+) -> list[str]:
+    """The same for a command that takes words beside its flags; returns them."""
     if any(word.split("=")[0] in ("--help", "-h", "-help") for word in argv):
         print(usage, end="\n\n")
         print(_describe(flag_values))
         raise HelpShown
     try:
-        rest = flag_values(["algoperf", *argv])[1:]
+        return flag_values(["algoperf", *argv])[1:]
     except flags.Error as error:
         text = str(error).replace(" ?", "?").rstrip(".")
         raise UserError(f"{text}\n--help lists the flags.") from None
-    if rest:
-        raise UserError(f"unexpected {rest[0]!r}: flags are written --name=value.")
 
 
 def _describe(flag_values: flags.FlagValues) -> str:

@@ -13,6 +13,7 @@ from absl import flags
 from algoperf.cli import run_flags
 from algoperf.cli.bundled import find_submission, search_space_beside
 from algoperf.cli.flag_parsing import HelpShown, parse
+from algoperf.cli.reference_runtimes import read_reference_runtimes
 from algoperf.cluster import Cluster
 from algoperf.data_options import DataOptions
 from algoperf.facts import Facts, UserError
@@ -74,6 +75,8 @@ class Request:
     log_dynamics: bool
     style: Literal["auto", "jit", "pmap"]
     cluster: Cluster | None
+    stop_when_beaten: bool
+    reference_s: dict[str, float]
     flags: dict[str, Any]
 
     def chosen(self, trials: Sequence[Any]) -> Sequence[Any]:
@@ -130,6 +133,8 @@ def request_from(values: flags.FlagValues) -> Request:
         log_dynamics=values.log_dynamics,
         style=values.submission_style,
         cluster=_cluster(values),
+        stop_when_beaten=values.stop_when_beaten,
+        reference_s=_reference_s(values.reference_runtimes),
         flags={name: values[name].value for name in values},
     )
 
@@ -153,6 +158,12 @@ def _cluster(values: flags.FlagValues) -> Cluster | None:
             f"--num_processes={values.num_processes}; it counts from 0."
         )
     return Cluster(*given)
+
+
+def _reference_s(path: str | None) -> dict[str, float]:
+    if path is None:
+        return {}
+    return read_reference_runtimes(Path(path).expanduser(), catalog.CATALOG)
 
 
 def _check_trials(values: flags.FlagValues, ruleset: str) -> None:

@@ -146,6 +146,18 @@ def _define_how(flag: Definer) -> None:
         0.0,
         "Times the workload's budget; default: 1, and 1.5 under self-tuning.",
     )
+    flag.boolean(
+        "stop_when_beaten",
+        False,
+        "External tuning: end a trial once a sibling has reached the target in less "
+        "time than it has spent.",
+    )
+    flag.text(
+        "reference_runtimes",
+        None,
+        "JSON file, {workload: seconds}: end a trial at four times that, from where "
+        "it cannot score.",
+    )
     flag.boolean("save_checkpoints", True, "Save a checkpoint at every evaluation.")
     flag.boolean(
         "save_intermediate_checkpoints",

@@ -1,0 +1,43 @@
+"""`algoperf merge`: joins the experiment folders of several machines."""
+
+from pathlib import Path
+
+from absl import flags
+
+from algoperf.cli.flag_parsing import HelpShown, parse_words
+from algoperf.cli.run_flags import Definer
+from algoperf.facts import UserError
+from algoperf.sweep.merge import carry_out, plan_merge
+
+USAGE = """algoperf merge A B ... --into=C
+
+Copies the trials of the experiment folders A, B, ... into C, which may have some
+already. Nothing is overwritten: two folders with other contents of the same trial, or
+with other seeds of the same study, are refused before anything is copied."""
+
+
+def main(argv: list[str]) -> int:
+    """Joins folders; returns the exit code."""
+    values = flags.FlagValues()
+    Definer(values).text("into", None, "The folder to copy to; may be there already.")
+    try:
+        words = parse_words(values, USAGE, argv)
+    except HelpShown:
+        return 0
+    if not values.into or not words:
+        raise UserError(
+            "`algoperf merge` needs folders and where they go: "
+            "algoperf merge A B --into=C."
+        )
+    sources = [Path(word).expanduser().absolute() for word in words]
+    for source in sources:
+        if not source.is_dir():
+            raise UserError(f"there is no folder {source}.")
+    into = Path(values.into).expanduser().absolute()
+    merge = plan_merge([s for s in sources if s.resolve() != into.resolve()], into)
+    carry_out(merge, into)
+    print(
+        f"{len(merge.copies)} trials copied to {into} and compared, {merge.already} "
+        "were there"
+    )
+    return 0

@@ -1,0 +1,110 @@
+"""Ends a trial that cannot change a score any more, whatever it would still do.
+
+Two rules, both off by default; each follows from how scores are made, not from how
+the trial looks:
+
+* A study counts its fastest trial alone. Once a trial has spent more submission
+  seconds than a sibling needed to reach the target, every evaluation to come is later
+  than the sibling's, and so cannot be the fastest.
+* A ratio above tau_max = 4 adds nothing to a score. Once a trial has spent more than
+  four times a reference time that is at least the best of its workload, it cannot
+  come below that. (The median of an even number of studies is a mean of two, to which
+  this does not apply.)
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from algoperf import records
+from algoperf.progress import Progress
+
+TAU_MAX = 4.0
+# Every published version of the rules counts the first five trials of a study.
+_ALWAYS_COUNTED = 5
+# What the trials of a study may differ in.
+_OWN_SETTINGS = ("seed", "hyperparameters")
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """Submission seconds after which a trial cannot matter, and why not."""
+
+    after_s: float
+    why: Mapping[str, Any]
+
+
+class EarlyStop:
+    """The earliest of some deadlines, which may come nearer while the trial runs."""
+
+    def __init__(self, find: Sequence[Callable[[], Deadline | None]] = ()):
+        self._find = find
+        self._deadline: Deadline | None = None
+
+    def look(self) -> None:
+        """Asks for the deadlines again; it reads files, so the clock has to stand."""
+        found = [deadline for find in self._find if (deadline := find()) is not None]
+        self._deadline = min(found, key=lambda one: one.after_s, default=None)
+
+    def applied(self, progress: Progress, submission_s: float) -> Progress:
+        """The same progress, ended if the deadline is passed."""
+        deadline = self._deadline
+        if progress.outcome is not None or deadline is None:
+            return progress
+        if submission_s <= deadline.after_s:
+            return progress
+        return replace(
+            progress, outcome="stopped early", stopped_early=dict(deadline.why)
+        )
+
+
+def cap(reference_s: float) -> Deadline:
+    """The deadline at tau_max times a reference time."""
+    return Deadline(
+        TAU_MAX * reference_s,
+        {"reason": "cap", "reference_s": reference_s, "factor": TAU_MAX},
+    )
+
+
+def beaten(folder: Path, settings: Mapping[str, Any]) -> Deadline | None:
+    """The time of the fastest sibling that reached the target; None without one.
+
+    A sibling has to count wherever this trial counts: by rules that take the first n
+    trials of a study, those are the ones before it. The first five count by every
+    published rule. It also has to be a trial of the same submission under the same
+    limits.
+
+    Args:
+      folder: of the trial that may be beaten; its siblings are beside it.
+      settings: its settings, as in `trial.json`.
+    """
+    found: list[Deadline] = []
+    own = _number(folder)
+    for sibling in folder.parent.glob("trial_*"):
+        number = _number(sibling)
+        if number is None or own is None or number == own:
+            continue
+        if number > own and number > _ALWAYS_COUNTED:
+            continue
+        record = records.read_json(sibling / records.TRIAL)
+        if not isinstance(record, dict) or record.get("outcome") != "reached":
+            continue
+        if _shared(record.get("settings", {})) != _shared(settings):
+            continue
+        time_s = record["reached"]["submission_s"]
+        why = {"reason": "beaten", "by_trial": number, "submission_s": time_s}
+        found.append(Deadline(time_s, why))
+    return min(found, key=lambda one: one.after_s, default=None)
+
+
+def _number(folder: Path) -> int | None:
+    number = folder.name.removeprefix("trial_")
+    return int(number) if number.isdecimal() else None
+
+
+def _shared(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that all trials of a study have, as JSON stores them."""
+    return records.finite(
+        {name: own for name, own in settings.items() if name not in _OWN_SETTINGS}
+    )
