@@ -61,8 +61,8 @@ CRITEO_MINI = replace(
     model={
         "vocab_size": 8_192,
         "embed_dim": 32,
-        "bottom_dims": (128, 64, 32),
-        "top_dims": (256, 256, 128, 64, 1),
+        "bottom_dims": [128, 64, 32],
+        "top_dims": [256, 256, 128, 64, 1],
     },
 )
 
@@ -71,7 +71,7 @@ _TEST_MINI = {"vocab_size": 1_024}
 _LAYER_NORM = {"layer_norm": True}
 _EMBED_INIT = {"embed_init_scale": 1.0}
 _RESNET = {"architecture": "resnet"}
-_RESNET_MINI = {"bottom_dims": (128, 128, 128), "top_dims": (128, 128, 128, 128, 1)}
+_RESNET_MINI = {"bottom_dims": [128, 128, 128], "top_dims": [128, 128, 128, 128, 1]}
 
 
 def _variant(
