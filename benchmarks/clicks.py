@@ -27,7 +27,7 @@ from speech import in_turns
 
 from algoperf.data import Batches
 from algoperf.data_options import DataOptions
-from algoperf.facts import EVAL_SPLITS, Facts
+from algoperf.facts import EVAL_SPLITS, Facts, Split
 from algoperf.optax_submission import make_train_step
 from algoperf.workload import Workload
 from workloads.catalog import CATALOG
@@ -50,14 +50,14 @@ class PlainDLRM(nn.Module):
     vocabulary: int
 
     @nn.compact
-    def __call__(self, features):
+    def __call__(self, features: jax.Array) -> jax.Array:
         counts, ids = features[:, :13], features[:, 13:].astype(jnp.int32)
         table = self.param(
             "embedding_table",
             nn.initializers.uniform(1 / np.sqrt(self.vocabulary)),
             (self.vocabulary, 128),
         )
-        x = counts
+        x: Any = counts
         for width in (512, 256, 128):
             x = nn.relu(
                 nn.Dense(
@@ -87,8 +87,10 @@ def plain_step(vocabulary: int):
 
     def step(params, state, batch):
         def mean_loss(params):
-            logits = model.apply({"params": params}, batch["inputs"])
-            losses = optax.sigmoid_binary_cross_entropy(logits[:, 0], batch["targets"])
+            logits: Any = model.apply({"params": params}, batch["inputs"])
+            losses = optax.sigmoid_binary_cross_entropy(
+                logits[..., 0], batch["targets"]
+            )
             return losses.mean()
 
         loss, grads = jax.value_and_grad(mean_loss)(params)
@@ -208,19 +210,20 @@ def time_parsing() -> None:
 def time_reading(facts: Facts, num_rows: int, threads: int) -> float:
     """Prints rows a second from files in memory; returns those of an evaluation."""
     rate = 0.0
+    batch_sizes: dict[Split, int] = {
+        "train": facts.batch_size,
+        "validation": facts.eval_batch_size,
+    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for split in ("train", "validation"):
+        for split in batch_sizes:
             (folder / split).mkdir()
             part = np.zeros((num_rows // 4, NUM_COLUMNS), np.uint32)
             for number in range(4):
                 np.save(folder / split / f"day_{number:02d}.npy", part)
-        rows = dict.fromkeys(("train", "validation"), num_rows // 4 * 4)
+        rows = dict.fromkeys(batch_sizes, num_rows // 4 * 4)
         source = ClickLogs(folder, rows, DataOptions(threads=threads))
-        for split, batch_size in (
-            ("train", facts.batch_size),
-            ("validation", facts.eval_batch_size),
-        ):
+        for split, batch_size in batch_sizes.items():
             count = num_rows // batch_size
             read(source.batches(split, batch_size, seed=0), count)  # from the disk
             batches = source.batches(split, batch_size, seed=0)

@@ -22,15 +22,15 @@ EXAMPLES = {"train": 60, "eval_train": 13, "validation": 17, "test": 9}
 _DLRM = {
     "vocab_size": 64,
     "embed_dim": 4,
-    "bottom_dims": (8, 4),
-    "top_dims": (8, 4, 1),
+    "bottom_dims": [8, 6, 4],
+    "top_dims": [8, 8, 6, 4, 1],
     "embed_init_scale": 1.0,
 }
 MODELS = {
     "criteo1tb": _DLRM,
     "criteo1tb_layernorm": _DLRM | {"layer_norm": True},
     "criteo1tb_resnet": _DLRM
-    | {"architecture": "resnet", "bottom_dims": (6, 6), "top_dims": (6, 6, 1)},
+    | {"architecture": "resnet", "bottom_dims": [6, 6, 6], "top_dims": [6, 6, 6, 6, 1]},
 }
 
 

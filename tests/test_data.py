@@ -170,6 +170,14 @@ def test_data_is_loaded_once_and_only_when_it_is_needed():
     assert calls == [1]
 
 
+def test_a_full_batch_is_not_copied():
+    batch = {"inputs": np.ones((3, 2)), "targets": (np.ones(3),)}
+    padded = pad(batch, 3)
+    assert padded["inputs"] is batch["inputs"]
+    assert padded["targets"][0] is batch["targets"][0]
+    assert padded["weights"].tolist() == [1, 1, 1]
+
+
 def test_padding_has_weight_0_in_every_array():
     batch = {"inputs": np.ones((2, 3, 4), np.float32), "targets": np.ones(2, np.int32)}
     padded = pad(batch, 5)

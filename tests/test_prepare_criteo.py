@@ -13,6 +13,7 @@ from workloads.catalog import CATALOG
 from workloads.criteo.files import RowFiles
 from workloads.criteo.prepare import Sizes, preparation
 from workloads.files import presence, require
+from workloads.preparations import preparation_of
 
 HELD_OUT = ("validation", "test")
 
@@ -67,6 +68,10 @@ def test_the_sizes_are_those_of_the_facts():
     # AlgoPerf's documentation: 885 files, 36 of the last day, 19 of these for testing.
     assert (sum(chunks), chunks[-1]) == (885, 36)
     assert sizes.test_rows == 19 * sizes.chunk_rows
+
+
+def test_every_variant_has_the_preparation_of_its_base():
+    assert preparation_of("criteo1tb_layernorm").folder == "criteo1tb"
 
 
 def test_what_is_prepared_is_what_the_workload_asks_for(tmp_path):

@@ -136,3 +136,12 @@ def test_workloads_that_bring_their_data_refuse_random_batches(name):
         "--data=random is for full workloads, whose data may not be there; "
         f"{name} brings its own. Leave the flag out."
     )
+
+
+def test_integers_may_have_a_bound_for_each_place_of_the_last_dimension():
+    source = RandomSource({"rows": Drawn((3,), np.uint32, (1, 5, 40_000_000))})
+    rows = first(source, "train", 200)["rows"]
+    assert (rows.shape, rows.dtype) == ((200, 3), np.uint32)
+    assert set(rows[:, 0]) == {0}
+    assert set(rows[:, 1]) == set(range(5))
+    assert 30_000_000 < rows[:, 2].max() < 40_000_000

@@ -155,7 +155,7 @@ def _write(raw: Path, piece: Piece, target: Path) -> int:
         threads = os.cpu_count() or 1
         # One line more than there should be, to see whether the file ends.
         for rows in read_rows(raw, piece.first_line, stop + piece.ends, threads):
-            file.write(rows)
+            file.write(rows.data)
             found += len(rows)
     if found != piece.rows:
         has = f"{piece.first_line + found:,} lines" if found < piece.rows else "more"
