@@ -25,9 +25,6 @@ FULL = [name for name, facts in CATALOG.items() if facts.scale == "full"]
 MINI = [name for name, facts in CATALOG.items() if facts.scale == "mini"]
 # Base workloads whose loss ignores label smoothing, as in AlgoPerf.
 IGNORE_LABEL_SMOOTHING = {"criteo1tb_mini", "fastmri_mini"}
-    "criteo1tb_mini",
-    "fastmri_mini",
-}  # base workloads, as in AlgoPerf
 TRAIN, EVAL = ForwardPassMode.TRAIN, ForwardPassMode.EVAL
 KEY, OTHER_KEY = jax.random.PRNGKey(0), jax.random.PRNGKey(1)
 
