@@ -1,16 +1,13 @@
 """Neither the batch size nor the number of devices changes what is measured."""
 
 import functools
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import eval_on_devices
 import numpy as np
 import pytest
 import small_vision
-from conftest import environment
 
 RUNNER = Path(small_vision.__file__)
 SIZES = ("3", "17", "40")  # splits of 13, 17 and 9: in parts, whole, padded
@@ -22,18 +19,7 @@ every_name = pytest.mark.parametrize("name", small_vision.NAMES)
 @functools.cache
 def measured(devices: int) -> dict[str, dict[str, Any]]:
     """What a process with so many devices measures, by workload and batch size."""
-    variables = environment(devices)
-    variables["XLA_FLAGS"] += " --xla_backend_optimization_level=0"  # compiles fast
-    process = subprocess.run(
-        [sys.executable, str(RUNNER), *SIZES],
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert process.returncode == 0, process.stderr
-    lines = [json.loads(line) for line in process.stdout.splitlines()]
-    return {name: values for line in lines for name, values in line.items()}
+    return eval_on_devices.measured(RUNNER, SIZES, devices)
 
 
 def assert_close(found, expected, rtol):
