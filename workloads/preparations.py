@@ -10,6 +10,7 @@ from workloads.catalog import CATALOG
 _HOME = {
     "cifar10": "workloads.cifar.prepare",
     "imagenet": "workloads.imagenet.prepare",
+    "librispeech": "workloads.librispeech.prepare",
     "mnist": "workloads.mnist.prepare",
 }
 
