@@ -17,32 +17,11 @@ from workloads.librispeech.prepare import Sizes, preparation
 from workloads.librispeech.tokenizers import END
 
 VOCAB_SIZE = 48
-WORDS = [
-    "THE",
-    "CAT",
-    "SAT",
-    "ON",
-    "A",
-    "MAT",
-    "AND",
-    "IT'S",
-    "COLD",
-    "BUT",
-    "DON'T",
-    "MIND",
-    "SUCH",
-    "WEATHER",
-    "WHEN",
-    "YOU",
-    "ARE",
-    "BRAVE",
-    "QUICK",
-    "JUMPING",
-    "FOXES",
-    "VEX",
-    "LAZY",
-    "DOGS",
-]
+_SENTENCE = (
+    "THE CAT SAT ON A MAT AND IT'S COLD BUT DON'T MIND SUCH WEATHER WHEN YOU ARE "
+    "BRAVE QUICK JUMPING FOXES VEX LAZY DOGS"
+)
+WORDS = _SENTENCE.split()
 SPEAKERS = dict.fromkeys(("train-clean-100", "train-clean-360", "dev-clean"), 2)
 PER_SPEAKER = {"train-clean-100": 12, "train-clean-360": 3, "train-other-500": 2}
 EXAMPLES: Mapping[Split, int] = {
