@@ -162,7 +162,7 @@ class ArraySource:
         self,
         load: Callable[[], Mapping[str, Mapping[str, np.ndarray]]],
         num_eval_train: int,
-        preprocess: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]],
+        preprocess: Callable[[dict[str, np.ndarray]], Batch],
         augment: Callable[[dict[str, np.ndarray], Origin], dict[str, np.ndarray]]
         | None = None,
     ):
@@ -195,17 +195,13 @@ class ArraySource:
             length=-(-len(rows) // batch_size),
         )
 
-    def _train_batch(
-        self, arrays: Mapping[str, np.ndarray], origin: Origin
-    ) -> dict[str, np.ndarray]:
+    def _train_batch(self, arrays: Mapping[str, np.ndarray], origin: Origin) -> Batch:
         if self._augment is None:
             return self._rows(arrays, origin.rows)
         raw = {name: array[origin.rows] for name, array in arrays.items()}
         return self._preprocess(self._augment(raw, origin))
 
-    def _rows(
-        self, arrays: Mapping[str, np.ndarray], rows: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    def _rows(self, arrays: Mapping[str, np.ndarray], rows: np.ndarray) -> Batch:
         return self._preprocess({name: array[rows] for name, array in arrays.items()})
 
 

@@ -13,6 +13,7 @@ _HOME = {
     "fastmri": "workloads.fastmri.prepare",
     "fineweb_edu_10B": "workloads.fineweb.prepare",
     "imagenet": "workloads.imagenet.prepare",
+    "librispeech": "workloads.librispeech.prepare",
     "mnist": "workloads.mnist.prepare",
     "ogbg": "workloads.ogbg.prepare",
     "wmt": "workloads.wmt.prepare",

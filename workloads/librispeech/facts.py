@@ -83,9 +83,9 @@ CONFORMER_MINI = replace(
     test_target=0.2,
     max_runtime_s=600,
     eval_period_s=None,
-    eval_period_steps=100,
-    step_hint=2_000,
-    batch_size=32,
+    eval_period_steps=150,
+    step_hint=3_000,
+    batch_size=16,
     eval_batch_size=100,
     examples={
         "train": 3_000,

@@ -156,7 +156,10 @@ def _smooth(values: np.ndarray, width: int) -> np.ndarray:
     half = width // 2
     around = np.pad(values, ((0, 0), (half, half)), mode="edge")
     count = values.shape[1]
-    return sum(around[:, i : i + count] for i in range(width)) / np.float32(width)
+    total = np.zeros_like(values)
+    for i in range(width):
+        total += around[:, i : i + count]
+    return total / np.float32(width)
 
 
 def _synthesised(tracks: np.ndarray, voice: Voice, draw: RawDraws) -> np.ndarray:
@@ -206,10 +209,10 @@ def _gains(resonances_hz: np.ndarray) -> np.ndarray:
     place = np.log(resonances_hz / _LOWEST_HZ) * np.float32((_RESONANCES - 1) / span)
     index = np.clip(np.rint(place), 0, _RESONANCES - 1).astype(np.int32)
     table = _resonance_table()
-    return sum(
-        np.float32(strength) * table[index[..., i]]
-        for i, strength in enumerate(_STRENGTHS)
-    )
+    gains = np.zeros((*index.shape[:2], table.shape[1]), np.float32)
+    for i, strength in enumerate(_STRENGTHS):
+        gains += np.float32(strength) * table[index[..., i]]
+    return gains
 
 
 def _resonance_table() -> np.ndarray:

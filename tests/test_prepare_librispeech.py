@@ -1,0 +1,228 @@
+"""LibriSpeech from its archives to the reader, and what can be wrong on the way."""
+
+import shutil
+
+import pytest
+import speech_files as raw
+
+from algoperf.facts import UserError
+from algoperf.prepare.run import prepare
+from algoperf.prepare.verify import verify
+from workloads.catalog import CATALOG
+from workloads.files import presence, require
+from workloads.librispeech.files import HOME, SUBSETS, RecordedUtterances
+from workloads.librispeech.prepare import ARCHIVES, Sizes
+from workloads.librispeech.raw_speech import paired
+from workloads.librispeech.tokenizers import (
+    MODEL_FILE,
+    SentencePieceTokenizer,
+    train_sentencepiece,
+)
+
+FACTS = CATALOG["librispeech_conformer"]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A data folder with LibriSpeech in it; tests only read it."""
+    return raw.write_prepared(tmp_path_factory.mktemp("whole"))
+
+
+def everything(folder, split):
+    tokenizer = SentencePieceTokenizer(folder / MODEL_FILE)
+    files = RecordedUtterances(folder, split, tokenizer)
+    return {
+        utterance.name: (
+            utterance.samples().tolist(),
+            tokenizer.decode(utterance.tokens),
+        )
+        for utterance in (files[i] for i in range(len(files)))
+    }
+
+
+def expected(split):
+    return {
+        name: (raw.samples(name).tolist(), raw.transcript(name))
+        for name in raw.names_of(split)
+    }
+
+
+def fails(tmp_path, write=raw.write_archives, **changes) -> str:
+    source = write(tmp_path / "raw", **changes)
+    with pytest.raises(UserError) as error:
+        prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
+    assert not (tmp_path / "data/librispeech" / HOME / "dataset_info.json").exists()
+    return str(error.value)
+
+
+@pytest.mark.parametrize("split", SUBSETS)
+def test_archives_become_records_with_their_transcripts(prepared, split):
+    assert everything(prepared, split) == expected(split)
+
+
+def test_the_tokenizer_is_that_of_the_first_subset(prepared):
+    texts = [raw.transcript(name) for name in raw.names("train-clean-100")]
+    wanted = train_sentencepiece(texts, raw.VOCAB_SIZE)
+    assert (prepared / MODEL_FILE).read_bytes() == wanted
+
+
+def test_unpacked_archives_give_the_same(tmp_path, prepared):
+    source = raw.write_folders(tmp_path / "raw")
+    prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
+    folder = tmp_path / "data/librispeech"
+    for split in SUBSETS:
+        assert everything(folder, split) == expected(split)
+    assert (folder / MODEL_FILE).read_bytes() == (prepared / MODEL_FILE).read_bytes()
+
+
+def test_tfds_reads_the_same(prepared):
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(prepared / HOME)
+    examples = list(builder.as_data_source(split="test"))
+    assert [example["id"].decode() for example in examples] == raw.names_of("test")
+    for example in examples:
+        name = example["id"].decode()
+        assert example["audio"] == raw.flac(raw.samples(name))
+        assert example["transcript"].decode() == raw.transcript(name)
+
+
+def test_it_is_there_when_it_is_prepared_and_verified(prepared, tmp_path):
+    assert presence(FACTS, prepared.parent) == "prepared"
+    copy = shutil.copytree(prepared.parent, tmp_path / "data")
+    shard = next((copy / "librispeech" / HOME).glob("*-test.*"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    (damage,) = verify(raw.librispeech(), copy, lambda _: None)
+    assert damage.path == f"{HOME}/{shard.name}"
+    assert presence(FACTS, copy) == "partial"
+
+
+def test_algoperfs_folder_is_there_as_it_is(tmp_path, prepared):
+    raw.write_npy(tmp_path / "librispeech", prepared / MODEL_FILE)
+    assert presence(FACTS, tmp_path) == "prepared"
+    (tmp_path / "librispeech" / MODEL_FILE).unlink()
+    with pytest.raises(UserError, match=r"is incomplete .*missing: spm_model.vocab\."):
+        require(FACTS, tmp_path)
+
+
+def test_a_tokenizer_that_is_there_is_taken(tmp_path):
+    source = raw.write_archives(tmp_path / "raw")
+    texts = [f"{word} {word}" for word in raw.WORDS]
+    mine = train_sentencepiece(texts, raw.VOCAB_SIZE - 5)
+    (source / MODEL_FILE).write_bytes(mine)
+    prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
+    assert (tmp_path / "data/librispeech" / MODEL_FILE).read_bytes() == mine
+
+
+def test_the_published_sizes_are_those_of_the_facts():
+    sizes = Sizes()
+    assert sizes.examples == {s: FACTS.examples[s] for s in SUBSETS}
+    assert list(ARCHIVES) == [
+        subset for subsets in SUBSETS.values() for subset in subsets
+    ]
+
+
+def test_what_is_too_long_is_left_out(tmp_path):
+    """As AlgoPerf does: 20 s and 256 characters are still taken."""
+    import numpy as np
+
+    long, just, wordy, talk = raw.names("dev-clean")
+    noise = np.random.default_rng(0).integers(-99, 99, 320_001).astype(np.int16)
+    source = raw.write_archives(
+        tmp_path / "raw",
+        audio={long: raw.flac(noise), just: raw.flac(noise[:-1])},
+        texts={wordy: "A" * 257, talk: "A" * 256},
+    )
+    examples = {"train": raw.EXAMPLES["train"], "validation": 3, "test": 2}
+    changed = raw.librispeech(examples=examples)
+    prepare(changed, source, tmp_path / "data", lambda _: None)
+    found = everything(tmp_path / "data/librispeech", "validation")
+    assert set(found) == {just, talk, *raw.names("dev-other")}
+    assert len(found[just][0]) == 320_000
+
+
+def test_an_empty_transcript_is_kept(tmp_path):
+    name = raw.names("test-clean")[1]
+    source = raw.write_archives(tmp_path / "raw", texts={name: ""})
+    prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
+    assert everything(tmp_path / "data/librispeech", "test")[name][1] == ""
+
+
+# --- raw files that are not right ---------------------------------------------------
+
+
+def test_audio_of_another_rate_is_refused(tmp_path):
+    name = raw.names("dev-other")[0]
+    text = fails(tmp_path, audio={name: raw.flac(raw.samples(name), 8_000)})
+    assert f"{name} has 8,000 Hz, 1 channel and 16 bits; LibriSpeech has" in text
+
+
+def test_what_is_no_flac_is_named(tmp_path):
+    name = raw.names("dev-other")[0]
+    text = fails(tmp_path, audio={name: b"<html>"})
+    assert f"{name} is damaged audio: it begins with 3c 68 74 6d" in text
+
+
+def test_an_archive_that_is_cut_short_is_named(tmp_path):
+    source = raw.write_archives(tmp_path / "raw")
+    path = source / "dev-clean.tar.gz"
+    path.write_bytes(path.read_bytes()[:-3_000])
+    with pytest.raises(UserError, match=f"{path} is damaged: .*fetch it again"):
+        prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
+
+
+def test_missing_archives_are_named(tmp_path):
+    source = raw.write_archives(tmp_path / "raw")
+    (source / "train-other-500.tar.gz").unlink()
+    with pytest.raises(UserError) as error:
+        prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
+    assert "train-other-500.tar.gz  MISSING" in str(error.value)
+    assert "LibriSpeech/train-other-500  MISSING" in str(error.value)
+
+
+def test_a_missing_speaker_is_named(tmp_path):
+    source = raw.write_folders(tmp_path / "raw")
+    speaker = raw.names("train-clean-360")[-1].split("-")[0]
+    shutil.rmtree(source / "LibriSpeech/train-clean-360" / speaker)
+    with pytest.raises(UserError) as error:
+        prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
+    assert str(error.value) == (
+        f"{source}/LibriSpeech/train-clean-360 has no folder of speaker {speaker}, "
+        "which SPEAKERS.TXT lists. Unpack train-clean-360.tar.gz again."
+    )
+
+
+def test_a_missing_speaker_is_counted_without_the_table(tmp_path):
+    source = raw.write_folders(tmp_path / "raw")
+    (source / "LibriSpeech/SPEAKERS.TXT").unlink()
+    speaker = raw.names("train-clean-360")[-1].split("-")[0]
+    shutil.rmtree(source / "LibriSpeech/train-clean-360" / speaker)
+    with pytest.raises(UserError, match="speech has 29 examples in train, and should"):
+        prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
+
+
+def test_an_empty_subset_is_named(tmp_path):
+    source = raw.write_folders(tmp_path / "raw")
+    (source / "LibriSpeech/SPEAKERS.TXT").unlink()
+    shutil.rmtree(source / "LibriSpeech/dev-other")
+    (source / "LibriSpeech/dev-other").mkdir()
+    with pytest.raises(UserError, match=r"dev-other is empty. Unpack dev-other.tar.gz"):
+        prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("files", "text"),
+    [
+        ({"1-2-0.flac": b"x"}, "1-2-0 has audio and no transcript. Fetch"),
+        (
+            {"1-2.trans.txt": b"1-2-0 A\n1-2-1 B\n"},
+            r"1-2-0 has a transcript and no audio \(1 more\)",
+        ),
+        ({"1-2.trans.txt": b"1-2-0 \xff"}, "1-2.trans.txt is damaged: it is no text"),
+    ],
+)
+def test_audio_and_transcripts_have_to_belong_together(files, text):
+    with pytest.raises(UserError, match=text):
+        list(paired(files.items(), "there"))
