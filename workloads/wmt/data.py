@@ -108,7 +108,7 @@ class PackedEpochs:
     """The endless sequence of packed rows, epoch after epoch, from any place.
 
     How many rows an epoch has depends on its order, so to get to a later epoch the
-    lengths of all before are packed: about a second each for all of WMT17.
+    lengths of all before are packed: one or two seconds each for all of WMT17.
     """
 
     def __init__(self, sentences: Sentences, row_length: int, seed: int):
