@@ -111,7 +111,7 @@ def test_a_split_is_summarised_over_its_batches():
         measurement([row, other], [row, other]),
         measurement([row, other], [row, row], is_real=[True, False]),
     ]
-    values = translation_metrics(lambda: WORDS).summarize(parts)
+    values = translation_metrics(model_of(), lambda: WORDS).summarize(parts)
     assert values == {"loss": 2.0, "accuracy": 0.25, "bleu": pytest.approx(100.0)}
 
 

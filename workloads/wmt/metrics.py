@@ -1,5 +1,6 @@
 """wmt's metrics: loss and accuracy of tokens, and BLEU of what beam search finds."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -26,7 +27,9 @@ class Decodes(Protocol):
     def decode(self, tokens: Sequence[int]) -> str: ...
 
 
-def translation_metrics(tokenizer: Callable[[], Decodes]) -> Metrics:
+def translation_metrics(
+    model: Transformer, tokenizer: Callable[[], Decodes]
+) -> Metrics:
     """`loss`, `accuracy` and `bleu`; the tokenizer is made when it is needed."""
 
     def summarize(measurements: Sequence[Measurement]) -> dict[str, float]:
@@ -41,11 +44,16 @@ def translation_metrics(tokenizer: Callable[[], Decodes]) -> Metrics:
         ]
         return summed_ratios(ratios) | {"bleu": bleu(*texts)}
 
-    return Metrics(measure, summarize)
+    return Metrics(functools.partial(measure, model), summarize)
 
 
 def measure(
-    workload: Workload, params: Any, model_state: Any, batch: Batch, rng: jax.Array
+    model: Transformer,
+    workload: Workload,
+    params: Any,
+    model_state: Any,
+    batch: Batch,
+    rng: jax.Array,
 ) -> Measurement:
     """Loss and accuracy per token, and translations of up to the rows' length.
 
@@ -68,7 +76,7 @@ def measure(
         "accuracy": (jnp.sum(correct * weights), weights.sum()),
         "loss": (loss["summed"], loss["n_valid_examples"]),
         "hypotheses": _translate_in_parts(
-            workload.model, params, batch["inputs"], targets.shape[1], is_real
+            model, params, batch["inputs"], targets.shape[1], is_real
         ),
         "references": targets,
         "is_real": is_real,
