@@ -7,8 +7,9 @@ a loop that rebuilds it: every step runs the whole decoder over all that is deco
 far, keys and values of the source included. Both find the same translations.
 They run in turns in one process; the median over pairs of the ratio is printed.
 packing: tokens of sources and targets a second of one core, from mapped files.
+tokenizing: the same from shards of TFDS to such files, with what `prepare` does.
 
-  python benchmarks/wmt.py --parts=step,search,packing
+  python benchmarks/wmt.py --parts=step,search,packing,tokenizing
 """
 
 import argparse
@@ -31,15 +32,19 @@ from algoperf.jax_sharding_utils import replicate
 from algoperf.optax_submission import make_train_step
 from algoperf.workload import Workload
 from workloads.catalog import CATALOG
-from workloads.wmt import tokens
+from workloads.tfds_layout import example_type, shard_name, write_info, write_records
+from workloads.wmt import phrases, tokens
 from workloads.wmt.beam_search import beam_search
 from workloads.wmt.data import Translations
 from workloads.wmt.metrics import BEAMS, LENGTH_PENALTY, translate
-from workloads.wmt.tokenizers import END
+from workloads.wmt.parallel_text import LANGUAGES, tfds_pieces
+from workloads.wmt.prepare import HOME_17, trained_model, write_tokens
+from workloads.wmt.tokenizers import END, MODEL_NAME
 from workloads.wmt.workload import ROW_LENGTH, build
 
 LEARNING_RATE = 1e-3
 TRAINING_STEPS = 300  # before the search: an untrained model never ends a sentence
+VOCABULARY = 250  # pieces of the generated language
 Timed = Callable[[], Any]
 
 
@@ -222,9 +227,44 @@ def measure_packing(count: int, batch_size: int) -> None:
     )
 
 
+def measure_tokenizing(count: int) -> None:
+    """Sentences of the generated language, as TFDS has WMT's, in SentencePiece."""
+    import tensorflow_datasets as tfds
+
+    generated, decode = phrases.pairs("train", count, 0), phrases.tokenizer().decode
+    texts = [
+        tuple(decode(generated.sentence(i, side)[:-1]) for side in (0, 1))
+        for i in range(count)
+    ]
+    name, config, version = HOME_17.split("/")
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder) / HOME_17
+        home.mkdir(parents=True)
+        write_records(home / shard_name(name, "train", 0, 1), map(serialized, texts))
+        features = tfds.features.Translation(LANGUAGES)
+        write_info(home, name, version, features, {"train": [(count, 1)]}, config)
+        model = trained_model(iter(texts), VOCABULARY)
+        (Path(folder) / MODEL_NAME).write_bytes(model)
+        (piece,) = tfds_pieces(home, "train")
+        start = time.process_time()
+        path = Path(folder) / "train.pairs"
+        write_tokens(Path(folder), VOCABULARY, piece, path)
+        seconds = time.process_time() - start
+        written = len(tokens.read(path, model, VOCABULARY).tokens)
+    print(f"tokenizing {written / seconds / 1e3:,.0f} k tokens/s")
+
+
+def serialized(pair: tuple[str, str]) -> bytes:
+    """A record as TFDS has it."""
+    example = example_type()()
+    for language, text in zip(LANGUAGES, pair, strict=True):
+        example.features.feature[language].bytes_list.value.append(text.encode())
+    return example.SerializeToString()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--parts", default="step,search,packing")
+    parser.add_argument("--parts", default="step,search,packing,tokenizing")
     parser.add_argument("--workload", default="wmt_mini", help="of step and search")
     parser.add_argument("--batch", type=int, default=32, help="rows a step")
     parser.add_argument("--sentences", type=int, default=32, help="translated at once")
@@ -242,6 +282,8 @@ def main() -> None:
         measure_search(workload, flags.rounds, flags.sentences)
     if "packing" in parts:
         measure_packing(flags.pairs, batch_size=128)
+    if "tokenizing" in parts:
+        measure_tokenizing(20_000)
 
 
 if __name__ == "__main__":
