@@ -65,6 +65,7 @@ def test_empty_hypotheses_and_references():
         ([3, 4, 5, 0, 0], "the cat sat"),  # no end: all of it, not its first token
         ([3, 4, 5, 6, 7], "the cat sat on mat"),
         ([3, 0, 4, 2, 0], "the ? cat"),  # an unknown token is not padding
+        ([3, 99, 4, 2, 0], "the ? cat"),  # a model may have room for more words
         ([2, 0, 0, 0, 0], ""),
         ([0, 0, 0, 0, 0], ""),
     ],
