@@ -65,6 +65,7 @@ def test_empty_hypotheses_and_references():
         ([3, 4, 5, 0, 0], "the cat sat"),  # no end: all of it, not its first token
         ([3, 4, 5, 6, 7], "the cat sat on mat"),
         ([3, 0, 4, 2, 0], "the ? cat"),  # an unknown token is not padding
+        ([3, 99, 4, 2, 0], "the ? cat"),  # a model may have room for more words
         ([2, 0, 0, 0, 0], ""),
         ([0, 0, 0, 0, 0], ""),
     ],
@@ -74,7 +75,7 @@ def test_the_text_of_a_row(row, expected):
 
 
 def test_padding_is_not_translated_nor_scored():
-    workload = small_mini()
+    workload = small_mini(depth=1)
     params, _ = workload.init_model_fn(jax.random.PRNGKey(0))
     batch = next(workload.batches("validation", 8))
     key = jax.random.PRNGKey(0)
@@ -111,7 +112,7 @@ def test_a_split_is_summarised_over_its_batches():
         measurement([row, other], [row, other]),
         measurement([row, other], [row, row], is_real=[True, False]),
     ]
-    values = translation_metrics(lambda: WORDS).summarize(parts)
+    values = translation_metrics(model_of(), lambda: WORDS).summarize(parts)
     assert values == {"loss": 2.0, "accuracy": 0.25, "bleu": pytest.approx(100.0)}
 
 
@@ -136,7 +137,7 @@ def test_a_model_that_knows_the_answer_translates_it():
 
 
 def test_translations_do_not_depend_on_the_length_of_rows():
-    model = model_of(vocab_size=20)
+    model = model_of(vocab_size=20, depth=1)
     params = random_params(model, scale=0.6)
     sources = sentences(6, 20, seed=8)
     ones = np.ones(6, bool)
@@ -170,7 +171,17 @@ def test_generated_sentences_stay_the_same():
         (decode(tokens.sentence(i, 0)[:-1]), decode(tokens.sentence(i, 1)[:-1]))
         for i in range(2)
     ]
-    assert shown == []
+    assert shown == [
+        (
+            "das woftes Land viele Schagen fondt und ein fofter Staft viele mollen "
+            "Laften togt .",
+            "the hoom jick deps some nirns and a doom zeck serns some joock grecks .",
+        ),
+        (
+            "viele Manden rund die Baft in viele Waften rondten .",
+            "some zims clemed the pem inside some hems cloom .",
+        ),
+    ]
 
 
 def test_words_are_known_and_mean_something_else_with_another_verb():

@@ -122,10 +122,11 @@ class DecoderBlock(nn.Module):
             nonlocal updated
             y = y[:, :, None]
             new = self.self_attention.keys_values(y)
-            updated = tuple(
+            keys, values = (
                 jax.lax.dynamic_update_slice_in_dim(old, part, index, axis=3)
                 for old, part in zip(cached, new, strict=True)
             )
+            updated = keys, values
             so_far = jnp.arange(cached[0].shape[3]) <= index
             mask = so_far.reshape(1, 1, 1, 1, -1)
             return self.self_attention(y, updated, mask)[:, :, 0]

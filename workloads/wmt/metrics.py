@@ -1,13 +1,16 @@
 """wmt's metrics: loss and accuracy of tokens, and BLEU of what beam search finds."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 
 from algoperf.facts import UserError
+from algoperf.jax_sharding_utils import get_batch_dim_sharding
 from algoperf.metrics import Measurement, Metrics, summed_ratios
 from algoperf.spec import Batch, ForwardPassMode, Workload
 from workloads.wmt.beam_search import beam_search
@@ -24,7 +27,9 @@ class Decodes(Protocol):
     def decode(self, tokens: Sequence[int]) -> str: ...
 
 
-def translation_metrics(tokenizer: Callable[[], Decodes]) -> Metrics:
+def translation_metrics(
+    model: Transformer, tokenizer: Callable[[], Decodes]
+) -> Metrics:
     """`loss`, `accuracy` and `bleu`; the tokenizer is made when it is needed."""
 
     def summarize(measurements: Sequence[Measurement]) -> dict[str, float]:
@@ -39,11 +44,16 @@ def translation_metrics(tokenizer: Callable[[], Decodes]) -> Metrics:
         ]
         return summed_ratios(ratios) | {"bleu": bleu(*texts)}
 
-    return Metrics(measure, summarize)
+    return Metrics(functools.partial(measure, model), summarize)
 
 
 def measure(
-    workload: Workload, params: Any, model_state: Any, batch: Batch, rng: jax.Array
+    model: Transformer,
+    workload: Workload,
+    params: Any,
+    model_state: Any,
+    batch: Batch,
+    rng: jax.Array,
 ) -> Measurement:
     """Loss and accuracy per token, and translations of up to the rows' length.
 
@@ -65,12 +75,30 @@ def measure(
     return {
         "accuracy": (jnp.sum(correct * weights), weights.sum()),
         "loss": (loss["summed"], loss["n_valid_examples"]),
-        "hypotheses": translate(
-            workload.model, params, batch["inputs"], targets.shape[1], is_real
+        "hypotheses": _translate_in_parts(
+            model, params, batch["inputs"], targets.shape[1], is_real
         ),
         "references": targets,
         "is_real": is_real,
     }
+
+
+def _translate_in_parts(
+    model: Any, params: Any, inputs: jax.Array, length: int, wanted: jax.Array
+) -> jax.Array:
+    """`translate`, each device its own part of the batch.
+
+    Left to itself XLA gathers the logits of all devices at every step to sort them.
+    """
+    sharding = get_batch_dim_sharding()
+    search = jax.shard_map(
+        lambda *arrays: translate(model, arrays[0], arrays[1], length, arrays[2]),
+        mesh=sharding.mesh,
+        in_specs=(PartitionSpec(), sharding.spec, sharding.spec),
+        out_specs=sharding.spec,
+        check_vma=False,  # the loop begins with constants
+    )
+    return search(params, inputs, wanted)
 
 
 def translate(

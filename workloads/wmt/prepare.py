@@ -145,15 +145,16 @@ def _token_units(
         pieces = pieces_of(raw, split)
         for number, piece in enumerate(pieces):
             name = f"{split}-{number:05d}-of-{len(pieces):05d}{tokens.SUFFIX}"
-            make = functools.partial(_write_tokens, sizes, folder, piece)
+            make = functools.partial(write_tokens, folder, sizes.vocab_size, piece)
             # The tokens of a text take about half of its bytes, and their index 16 a
             # pair; the whole is not more than the text.
             units.append(Unit(f"{tokens.FOLDER}/{name}", split, piece.bytes, make))
     return units
 
 
-def _write_tokens(sizes: Sizes, folder: Path, piece: Piece, path: Path) -> int:
-    tokenizer = SentencePiece(folder / MODEL_NAME, sizes.vocab_size)
+def write_tokens(folder: Path, vocab_size: int, piece: Piece, path: Path) -> int:
+    """Writes the tokens of a piece with the folder's tokenizer; returns its pairs."""
+    tokenizer = SentencePiece(folder / MODEL_NAME, vocab_size)
 
     def sentences() -> Iterator[list[int]]:
         pairs = piece.read()

@@ -70,7 +70,7 @@ class SentencePiece:
 
 
 class Words:
-    """A token a word, for a known list of words."""
+    """A token a word, for a known list of words; tokens beyond it are unknown too."""
 
     def __init__(self, words: Sequence[str]):
         self._words = ("?", "", "", *words)
@@ -83,7 +83,8 @@ class Words:
         ]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        return " ".join(self._words[token] for token in tokens)
+        known = (token if token < self.vocab_size else UNKNOWN for token in tokens)
+        return " ".join(self._words[token] for token in known)
 
 
 class Numbers:

@@ -45,7 +45,7 @@ def build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
         example_batch={"inputs": tokens_of_one, "targets": tokens_of_one},
         forward=feed_transformer,
         loss=losses.softmax_cross_entropy,
-        metrics=translation_metrics(tokenizer),
+        metrics=translation_metrics(model, tokenizer),
         data=data,
         output_params=("shared_embedding",),
         default_dropout_rate=DROPOUT_RATE,
@@ -70,18 +70,18 @@ def _tokenizer_and_data(
     def tokenizer() -> SentencePiece:
         return SentencePiece(folder / MODEL_NAME, model.vocab_size)
 
-    def prepared(split: str) -> Sequence[Pairs]:
+    def prepared(split: Split) -> Sequence[Pairs]:
         return _prepared_pairs(facts, folder, tokenizer(), split)
 
     return tokenizer, Translations(prepared, facts.examples, row_length)
 
 
 def _prepared_pairs(
-    facts: Facts, folder: Path, tokenizer: SentencePiece, split: str
+    facts: Facts, folder: Path, tokenizer: SentencePiece, split: Split
 ) -> Sequence[Pairs]:
     paths = sorted(folder.glob(f"{tokens.FOLDER}/{split}-*{tokens.SUFFIX}"))
     parts = [tokens.read(path, tokenizer.model, tokenizer.vocab_size) for path in paths]
-    found, wanted = sum(map(len, parts)), facts.examples[split]  # type: ignore[index]
+    found, wanted = sum(map(len, parts)), facts.examples[split]
     if found != wanted:
         raise UserError(
             f"{folder / tokens.FOLDER} has {found:,} pairs of sentences in {split}, "
@@ -94,7 +94,7 @@ def _generated_pairs(facts: Facts, split: Split) -> Sequence[Pairs]:
     return [phrases.pairs(split, facts.examples[split], MINI_SEED)]
 
 
-def _random_pairs(facts: Facts, vocab_size: int, split: str) -> Sequence[Pairs]:
+def _random_pairs(facts: Facts, vocab_size: int, split: Split) -> Sequence[Pairs]:
     """Random tokens in sentences of usual lengths; a batch of them to evaluate."""
     count = RANDOM_PAIRS if split == "train" else facts.eval_batch_size
     random = np.random.default_rng(count)
