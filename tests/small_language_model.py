@@ -28,7 +28,7 @@ FACTS: Facts = replace(
     model={
         "vocab_size": VOCAB_SIZE,
         "width": 16,
-        "depth": 2,
+        "depth": 1,
         "num_heads": 2,
         "mlp_dim": 24,
         "context_length": LENGTH,

@@ -33,7 +33,7 @@ def folder(tmp_path) -> Path:
     return tmp_path
 
 
-def run(workload, folder: Path, log_dynamics=False, steps=10) -> tuple[dict, list]:
+def run(workload, folder: Path, log_dynamics=False) -> tuple[dict, list]:
     """The record and the rows of measurements.csv of a trial of ten steps."""
     plan = TrialPlan(0, 1, 0, None, folder / "trial_1")
     trial = TrialRun(
@@ -42,7 +42,7 @@ def run(workload, folder: Path, log_dynamics=False, steps=10) -> tuple[dict, lis
         bundled_submissions()["nadamw"],
         RunOptions(
             "self",
-            Limits(max_runtime_s=1e9, max_steps=steps, eval_every_steps=5),
+            Limits(max_runtime_s=1e9, max_steps=10, eval_every_steps=5),
             save_checkpoints=False,
             log_dynamics=log_dynamics,
         ),
@@ -53,8 +53,15 @@ def run(workload, folder: Path, log_dynamics=False, steps=10) -> tuple[dict, lis
         return record, list(csv.DictReader(file))
 
 
-def test_ten_steps_and_an_evaluation_on_files(folder):
-    record, rows = run(small.small_workload(folder), folder)
+@pytest.fixture(scope="module")
+def ten_steps(tmp_path_factory) -> tuple[dict, list]:
+    folder = tmp_path_factory.mktemp("plain")
+    small.write_tokens(folder)
+    return run(small.small_workload(folder), folder)
+
+
+def test_ten_steps_and_an_evaluation_on_files(ten_steps):
+    record, rows = ten_steps
     assert record["outcome"] == "out of steps"
     # The precision and that there is no test split are on record.
     workload = record["settings"]["workload"]
@@ -72,11 +79,12 @@ def test_ten_steps_and_an_evaluation_on_files(folder):
     assert losses[-1] < losses[0]
 
 
-def test_random_batches_go_through_training_and_evaluation(folder):
+def test_random_batches_are_evaluated():
     workload = build(small.FACTS, None, DataOptions(random=True))
-    record, rows = run(workload, folder, steps=2)
-    assert record["outcome"] == "out of steps"
-    assert np.isfinite(float(rows[0]["validation/ppl"]))
+    params, state = workload.init_model_fn(jax.random.PRNGKey(0))
+    found = workload.eval_model(4, params, state, jax.random.PRNGKey(1))
+    # Small matrices make all tokens about as likely as each other.
+    np.testing.assert_allclose(found["validation/ppl"], small.VOCAB_SIZE, rtol=0.1)
 
 
 def test_a_wrong_token_ends_the_run_with_its_name(folder):
@@ -91,7 +99,7 @@ def test_the_loss_is_the_mean_over_tokens_and_ppl_its_exponential(folder):
     params, state = workload.init_model_fn(jax.random.PRNGKey(0))
     found = workload.eval_model(5, params, state, jax.random.PRNGKey(1))
     tokens = np.fromfile(folder / "val.bin", "<u2").reshape(17, -1).astype(np.int32)
-    logits = workload.model.apply({"params": params}, tokens[:, :-1])
+    logits = jax.jit(workload.model.apply)({"params": params}, tokens[:, :-1])
     logits = np.asarray(logits, np.float64)
     log_z = np.log(np.exp(logits).sum(axis=-1))
     chosen = np.take_along_axis(logits, tokens[:, 1:, None], axis=-1)[..., 0]
@@ -126,9 +134,9 @@ def test_batch_size_and_devices_change_no_metric(devices, folder):
             np.testing.assert_allclose(found[name], value, rtol=1e-5, err_msg=name)
 
 
-def test_dynamics_are_logged_and_change_nothing(folder, tmp_path):
-    plain, rows = run(small.small_workload(folder), tmp_path / "plain")
-    logged, more = run(small.small_workload(folder), tmp_path / "logged", True)
+def test_dynamics_are_logged_and_change_nothing(ten_steps, folder):
+    plain, rows = ten_steps
+    logged, more = run(small.small_workload(folder), folder, log_dynamics=True)
     assert plain["settings"] == logged["settings"]
     names = ("train/loss", "validation/loss")
     losses = [[[r[n] for n in names] for r in t if r[names[0]]] for t in (rows, more)]

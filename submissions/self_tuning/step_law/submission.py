@@ -28,33 +28,33 @@ def get_batch_size(workload_name):
 
 
 def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
-    tokens = num_tokens(workload)
-    num_params = non_embedding_params(workload)
     batch_tokens = get_batch_size(workload.facts.name) * tokens_per_example(workload)
     point = SimpleNamespace(
-        learning_rate=1.79 * num_params**-0.713 * tokens**0.307,
-        warmup_factor=0.05,
-        grad_clip=1.0,
+        learning_rate=learning_rate(workload), warmup_factor=0.05, grad_clip=1.0
     )
-    schedule = warmup_cosine(point, tokens // batch_tokens)
+    schedule = warmup_cosine(point, num_tokens(workload) // batch_tokens)
     adamw = optax.adamw(schedule, b1=0.9, b2=0.95, eps=1e-8, weight_decay=0.1)
     _, init, _ = optax_submission(lambda *_: adamw, hyperparameters=point)
     return init(workload, model_params, model_state, hyperparameters, rng)
 
 
+def learning_rate(workload):
+    rate = 1.79 * non_embedding_params(workload) ** -0.713
+    return rate * num_tokens(workload) ** 0.307
+
+
 def num_tokens(workload):
-    batch = workload.facts.batch_size * tokens_per_example(workload)
-    return workload.step_hint * batch
+    tokens = workload.facts.batch_size * tokens_per_example(workload)
+    return workload.step_hint * tokens
 
 
 def tokens_per_example(workload):
     inputs = jax.tree.leaves(workload.example_batch["inputs"])[0]
-    has_ids = inputs.ndim == 2 and jnp.issubdtype(inputs.dtype, jnp.integer)
-    return inputs.shape[1] if has_ids else 1
+    return inputs.shape[1] if inputs.ndim == 2 and inputs.dtype == jnp.int32 else 1
 
 
 def non_embedding_params(workload):
     shapes, types = workload.param_shapes, workload.model_params_types
     pairs = zip(jax.tree.leaves(shapes), jax.tree.leaves(types), strict=True)
-    kept = [s.shape_tuple for s, t in pairs if t != ParameterType.EMBEDDING]
-    return sum(map(math.prod, kept))
+    sizes = ((math.prod(s.shape_tuple), kind) for s, kind in pairs)
+    return sum(size for size, kind in sizes if kind != ParameterType.EMBEDDING)
