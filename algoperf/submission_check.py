@@ -48,7 +48,7 @@ def try_steps(
     Raises:
       SubmissionFailed: a function of the submission raised.
     """
-    caller = _Caller(workload, submission, hyperparameters)
+    caller = Caller(workload, submission, hyperparameters)
     keys = iter(jax.random.split(jax.random.PRNGKey(0), 2 * steps + 4))
     size = caller.batch_size()
     queue = workload.batches("train", size)
@@ -77,7 +77,7 @@ def try_steps(
 
 
 @dataclass(frozen=True)
-class _Caller:
+class Caller:
     """Calls a submission's functions as the harness does."""
 
     workload: Workload
@@ -148,7 +148,7 @@ def trace_step(
     Raises:
       SubmissionFailed: a function of the submission raised, or needs values.
     """
-    caller = _Caller(workload, submission, hyperparameters)
+    caller = Caller(workload, submission, hyperparameters)
     size = caller.batch_size()
     batch = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype),

@@ -29,10 +29,13 @@ LAYERS = [
     ["submission", "workload"],
     ["submission_calls"],
     ["pmap_style"],
+    ["device_memory", "hardware_probe"],
     ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
     ["limits", "trial_folder", "submission_rules"],
     ["trial", "study"],
     ["trial_record", "submission_check"],
+    ["compiled_step"],
+    ["preflight"],
     ["trial_run"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -40,6 +40,10 @@ def main(argv: list[str]) -> int:
     run_flags.check(values)
     request = request_from(values)
     # From here on JAX is needed; everything that can be refused without it was.
+    if values.dry_run:
+        from algoperf.cli.preflight import options_from, run_preflight
+
+        return run_preflight(request, options_from(values))
     from algoperf.cli.experiment import run_experiment
 
     return run_experiment(request)
@@ -78,8 +82,8 @@ class Request:
         return trials[self.first_trial : self.end_trial]
 
 
-def request_from(values: flags.FlagValues) -> Request:
-    """Reads the flags of a command line.
+def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
+    """Reads the flags of a command line; without `need_data`, data may be missing.
 
     Raises:
       UserError: names that do not exist, data that is not there, flags that
@@ -95,7 +99,7 @@ def request_from(values: flags.FlagValues) -> Request:
         strict=values.strict_data,
         random=values.data == "random",
     )
-    for facts in workloads:
+    for facts in workloads if need_data else ():
         require(facts, data_dir, data.random)
     # Absolute, because a submission may change the working directory.
     submission = find_submission(values.submission_path).absolute()

@@ -35,9 +35,11 @@ class Definer:
             name, default, help_text, lower_bound=lower, flag_values=self._values
         )
 
-    def number(self, name: str, lower: float, help_text: str) -> None:
+    def number(
+        self, name: str, lower: float, help_text: str, default: float | None = None
+    ) -> None:
         flags.DEFINE_float(
-            name, None, help_text, lower_bound=lower, flag_values=self._values
+            name, default, help_text, lower_bound=lower, flag_values=self._values
         )
 
     def choice(
@@ -52,6 +54,7 @@ def define(values: flags.FlagValues) -> None:
     _define_what(flag)
     _define_where(flag)
     _define_how(flag)
+    _define_preflight(flag)
     for name in ("torch_compile", "use_wandb"):
         flag.boolean(name, False, f"Refused: {REFUSED[name]}.")
     for name in ("set_pytorch_max_split_size", "pytorch_eval_num_workers"):
@@ -162,6 +165,28 @@ def _define_how(flag: Definer) -> None:
     flag.boolean("skip_evals", False, "Train without evaluating: for throughput.")
     flag.boolean("profile", False, "Write a jax.profiler trace of a few steps.")
     flag.boolean("capture_jax_trace", False, "The same as --profile.")
+
+
+def _define_preflight(flag: Definer) -> None:
+    flag.boolean(
+        "dry_run",
+        False,
+        "Compile, run a few steps, print memory, hours and disk, and write nothing.",
+    )
+    flag.integer("steps", 3, 0, "Timed steps of a pre-flight; 0: only compile.")
+    flag.number(
+        "measure_s",
+        0.0,
+        "Seconds a pre-flight may run steps of a workload that take long.",
+        default=60.0,
+    )
+    flag.number(
+        "device_memory_gb",
+        0.0,
+        "Memory of a device (10**9 bytes) that a pre-flight compares with; default: "
+        "what this one has.",
+    )
+    flag.text("preflight_json", None, "File for what a pre-flight found.")
 
 
 def check(values: flags.FlagValues) -> None:
