@@ -11,6 +11,7 @@ import jax
 from algoperf import records
 from algoperf.checkpoint import Checkpoints
 from algoperf.clock import Clock
+from algoperf.compile_cache import compile_cache
 from algoperf.environment import meta_data
 from algoperf.facts import UserError
 from algoperf.jax_sharding_utils import commit
@@ -40,7 +41,10 @@ from algoperf.workload import Workload
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How trials are run; `ruleset`, `limits`, `random_data` change what a trial is."""
+    """How trials are run.
+
+    `ruleset`, `limits`, `random_data` and `charge_compile` change what a trial is.
+    """
 
     ruleset: str
     limits: Limits
@@ -52,6 +56,8 @@ class RunOptions:
     style: Style = "auto"
     eval_batch_size: int | None = None  # None: the submission's, or the workload's
     random_data: bool = False
+    charge_compile: bool = True
+    compilation_cache: Path | None = None  # None: as JAX is configured
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,9 @@ class TrialRun:
             if style == "pmap":
                 submission = as_jit_style(submission)
             folder.write_trial(record)
-            progress = self._train(submission, folder, record, stop)
+            with compile_cache(self.options.compilation_cache) as use:
+                progress = self._train(submission, folder, record, stop)
+            record["environments"][-1]["compilation_cache"] = use.as_dict()
             record |= results(self.workload.facts, progress)
             if progress.outcome is not None:
                 record["ended_at"] = now()
@@ -127,6 +135,7 @@ class TrialRun:
             "workload": self.workload.facts.rules(),
             "limits": asdict(self.options.limits),
             **({"data": "random"} if self.options.random_data else {}),
+            **({} if self.options.charge_compile else {"charge_compile": False}),
         }
 
     def _earlier_record(
@@ -215,7 +224,9 @@ class TrialRun:
             folder=folder,
             observer=self.observer,
             checkpoints=checkpoints,
-            clock=Clock(progress.seconds),
+            clock=Clock(
+                replace(progress.seconds, charge_compile=self.options.charge_compile)
+            ),
             batches=batches,
             step_key=step_key,
             state=state,

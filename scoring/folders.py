@@ -100,6 +100,8 @@ def find_submissions(folders: Folders, wanted: Iterable[str] | None) -> list[Pat
     for path in children:
         if path.name in names or (path / SCORES_FILE).is_file():
             continue  # a submission, or what an earlier scoring wrote
+        if path.name.startswith("."):
+            continue  # a compilation cache, or what a file browser left
         if path.is_dir():
             folders.note(path, "no study folder in it: not ranked", "folder ignored")
         else:

@@ -113,6 +113,8 @@ def _run_study(
         style=request.style,
         eval_batch_size=request.eval_batch_size,
         random_data=request.data.random,
+        charge_compile=request.charge_compile,
+        compilation_cache=request.compilation_cache,
         flags=request.flags,
     )
     records = []

@@ -27,6 +27,7 @@ resumes from its last checkpoint."""
 
 MAX_SEED = 2**32 - 1
 SELF_TUNING_FACTOR = 1.5
+COMPILATION_CACHE = ".compilation_cache"
 
 
 def main(argv: list[str]) -> int:
@@ -75,6 +76,8 @@ class Request:
     overwrite: bool
     profile: bool
     style: Literal["auto", "jit", "pmap"]
+    charge_compile: bool
+    compilation_cache: Path | None
     flags: dict[str, Any]
 
     def chosen(self, trials: Sequence[Any]) -> Sequence[Any]:
@@ -129,6 +132,8 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
         overwrite=values.overwrite,
         profile=values.profile or values.capture_jax_trace,
         style=values.submission_style,
+        charge_compile=values.charge_compile,
+        compilation_cache=_compilation_cache(values),
         flags={name: values[name].value for name in values},
     )
 
@@ -207,6 +212,14 @@ def _experiment(
         )
     studies = range(values.num_studies) if study is None else (study,)
     return _folder(values.experiment_dir) / name, tuple(studies)
+
+
+def _compilation_cache(values: flags.FlagValues) -> Path | None:
+    given = values.compilation_cache_dir
+    if given == "auto":
+        # Not below the submission: evaluations are the same programs for all of them.
+        return _folder(values.experiment_dir) / COMPILATION_CACHE
+    return _folder(given) if given else None
 
 
 def _folder(given: str) -> Path:

@@ -162,6 +162,18 @@ def _define_how(flag: Definer) -> None:
         "pmap: arrays with a leading device axis, as until 2024; auto: by its use of "
         "jax.pmap.",
     )
+    flag.text(
+        "compilation_cache_dir",
+        None,
+        "Folder for compiled programs, shared by trials and processes; auto: "
+        ".compilation_cache in experiment_dir.",
+    )
+    flag.boolean(
+        "charge_compile",
+        True,
+        "Compiling counts as the submission's time, as in AlgoPerf, also what a cache "
+        "saves; with --nocharge_compile neither does. trial.json has both numbers.",
+    )
     flag.boolean("skip_evals", False, "Train without evaluating: for throughput.")
     flag.boolean("profile", False, "Write a jax.profiler trace of a few steps.")
     flag.boolean("capture_jax_trace", False, "The same as --profile.")
