@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-QUICK_S = 1.0
-FULL_S = 10.0
+QUICK_S = 0.6
+FULL_S = 9.0  # ten with compiling and drawing
 
 # Sizes at which an accelerator is busy, and at which a CPU answers in milliseconds.
 _MATMUL_ROWS = {"cpu": 1024}

@@ -58,6 +58,7 @@ class RunOptions:
     random_data: bool = False
     charge_compile: bool = True
     compilation_cache: Path | None = None  # None: as JAX is configured
+    hardware: Mapping[str, float] | None = None  # what a probe of this machine found
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class TrialRun:
             self._say_what_is_adapted(record)
             if style == "pmap":
                 submission = as_jit_style(submission)
+            record["environments"][-1]["hardware"] = self.options.hardware
             folder.write_trial(record)
             with compile_cache(self.options.compilation_cache) as use:
                 progress = self._train(submission, folder, record, stop)

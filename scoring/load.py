@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 from scoring.eval_rows import EvalFile, read_rows
 from scoring.folders import EVAL_FILE, STUDY, TRIAL, Folders, find_submissions
+from scoring.hardware import hardware_notes, rates_of
 from scoring.health import HealthNote
 from scoring.rows import NO_ROWS, EvalRows
 from scoring.rules import Rules, Ruleset, WorkloadRule, closest, versions_with
@@ -40,6 +41,8 @@ class TrialRecord:
     rows: EvalRows
     # By account; compile and data_wait are parts of submission.
     seconds: dict[str, float] = field(default_factory=dict)
+    # What a probe found of the machine, for every process of the trial.
+    hardware: tuple[dict[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class _TrialFacts(NamedTuple):
     ruleset: Ruleset | None = None
     outcome: str | None = None
     seconds: dict[str, float] = {}  # noqa: RUF012 - never changed
+    hardware: tuple[dict[str, float], ...] = ()
 
 
 @dataclass
@@ -109,7 +113,7 @@ def load_logs(
         tuple(state.trials),
         rulesets,
         frozenset(state.seen),
-        tuple(state.folders.notes),
+        (*state.folders.notes, *hardware_notes(state.trials)),
         frozenset(state.studies),
     )
 
@@ -206,7 +210,13 @@ def _read_trial(
         state.folders.note(folder, f"no {EVAL_FILE}", "counted as not reached", detail)
     seconds = file.seconds | facts.seconds
     return TrialRecord(
-        *identity, where, facts.ruleset, facts.outcome, file.rows, seconds
+        *identity,
+        where,
+        facts.ruleset,
+        facts.outcome,
+        file.rows,
+        seconds,
+        facts.hardware,
     )
 
 
@@ -225,7 +235,8 @@ def _trial_facts(state: _Pass, path: Path, exists: bool) -> _TrialFacts:
             path, what, "ruleset assumed", f"{type(error).__name__}: {error}"
         )
         return _TrialFacts()
-    return _TrialFacts(ruleset, None if outcome is None else str(outcome), seconds)
+    outcome = None if outcome is None else str(outcome)
+    return _TrialFacts(ruleset, outcome, seconds, rates_of(facts))
 
 
 def _finite_numbers(seconds: Any) -> dict[str, float]:

@@ -11,6 +11,7 @@ from absl import flags
 from algoperf.cli.run_command import Request
 from algoperf.cli.screen import Screen, study_table
 from algoperf.facts import Facts
+from algoperf.hardware_probe import FULL_S, QUICK_S, probe
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan, plan_study
@@ -33,13 +34,14 @@ def run_experiment(request: Request) -> int:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     load_submission(request.submission)  # refused before anything is written
     studies = _plan_all(request)  # refuses before anything is trained
+    hardware = _probed(request)
     stop = StopRequest()
     failed = 0
     with stop.listening():
         for facts in request.workloads:
             workload = load(facts.name, request.data_dir, request.data)
             for plans in studies[facts.name]:
-                records = _run_study(request, workload, plans, stop)
+                records = _run_study(request, workload, plans, hardware, stop)
                 failed += sum(record["outcome"] == "failed" for record in records)
                 if stop.signal_number is not None:
                     return _stopped(request, stop)
@@ -52,6 +54,13 @@ def run_experiment(request: Request) -> int:
         )
         return EXIT_FAILED
     return 0
+
+
+def _probed(request: Request) -> dict[str, float] | None:
+    """How fast this machine is: once a process, before any clock runs."""
+    if request.probe == "off":
+        return None
+    return probe(FULL_S if request.probe == "full" else QUICK_S).as_dict()
 
 
 def _plan_all(request: Request) -> dict[str, list[Sequence[TrialPlan]]]:
@@ -100,6 +109,7 @@ def _run_study(
     request: Request,
     workload: Workload,
     plans: Sequence[TrialPlan],
+    hardware: dict[str, float] | None,
     stop: StopRequest,
 ) -> list[dict[str, Any]]:
     limits = limits_for(request, workload.facts)
@@ -115,6 +125,7 @@ def _run_study(
         random_data=request.data.random,
         charge_compile=request.charge_compile,
         compilation_cache=request.compilation_cache,
+        hardware=hardware,
         flags=request.flags,
     )
     records = []

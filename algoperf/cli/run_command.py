@@ -78,6 +78,7 @@ class Request:
     style: Literal["auto", "jit", "pmap"]
     charge_compile: bool
     compilation_cache: Path | None
+    probe: Literal["off", "quick", "full"]
     flags: dict[str, Any]
 
     def chosen(self, trials: Sequence[Any]) -> Sequence[Any]:
@@ -134,6 +135,7 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
         style=values.submission_style,
         charge_compile=values.charge_compile,
         compilation_cache=_compilation_cache(values),
+        probe=values.probe,
         flags={name: values[name].value for name in values},
     )
 

@@ -174,6 +174,13 @@ def _define_how(flag: Definer) -> None:
         "Compiling counts as the submission's time, as in AlgoPerf, also what a cache "
         "saves; with --nocharge_compile neither does. trial.json has both numbers.",
     )
+    flag.choice(
+        "probe",
+        "quick",
+        ["off", "quick", "full"],
+        "How long to measure this machine's speed before the first trial: about 1 s, "
+        "or 10 s; `algoperf score` compares what it found.",
+    )
     flag.boolean("skip_evals", False, "Train without evaluating: for throughput.")
     flag.boolean("profile", False, "Write a jax.profiler trace of a few steps.")
     flag.boolean("capture_jax_trace", False, "The same as --profile.")
