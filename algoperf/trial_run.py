@@ -33,6 +33,7 @@ from algoperf.submission_calls import (
     describe_failure,
     submission_code,
 )
+from algoperf.trackers import Trackers
 from algoperf.trial import Observer, TrainState, Trial
 from algoperf.trial_folder import TrialFolder, cannot_write, differences
 from algoperf.trial_record import new_record, now, results
@@ -59,6 +60,7 @@ class RunOptions:
     charge_compile: bool = True
     compilation_cache: Path | None = None  # None: as JAX is configured
     hardware: Mapping[str, float] | None = None  # what a probe of this machine found
+    trackers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,8 +183,10 @@ class TrialRun:
                     self.observer.message,
                 )
                 stack.enter_context(closing(checkpoints))
+            trackers = Trackers(self.options.trackers, self.observer.message)
+            stack.callback(lambda: record.update(trackers=trackers.close()))
             try:
-                trial = self._start(submission, folder, record, checkpoints)
+                trial = self._start(submission, folder, record, checkpoints, trackers)
             except SubmissionFailed as error:
                 message, text = describe_failure(error, submission.path.parent)
                 self.observer.message(message)
@@ -195,6 +199,7 @@ class TrialRun:
         folder: TrialFolder,
         record: dict[str, Any],
         checkpoints: Checkpoints | None,
+        trackers: Trackers,
     ) -> Trial:
         facts = self.workload.facts
         with submission_code(submission.get_batch_size):
@@ -209,6 +214,9 @@ class TrialRun:
         )
         state = self._initial_state(submission, model_key, optimizer_key)
         state, progress = self._restored(state, folder, checkpoints)
+        config = {"workload": facts.name, "seed": self.plan.seed}
+        config |= self.plan.point or {}
+        trackers.open(folder.path, self.plan.title, config, progress.step + 1)
         profiler = None
         if self.options.profile:
             profiler = Profiler(folder.path / "profile")
@@ -234,6 +242,7 @@ class TrialRun:
             state=state,
             progress=progress,
             logger=logger,
+            trackers=trackers,
             profiler=profiler,
             eval_batch_size=self.options.eval_batch_size or named_size,
             saved_step=progress.step if progress.preemption_count else None,

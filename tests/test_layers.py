@@ -29,7 +29,7 @@ LAYERS = [
     ["submission", "workload"],
     ["submission_calls"],
     ["pmap_style"],
-    ["device_memory", "hardware_probe", "compile_cache"],
+    ["device_memory", "hardware_probe", "compile_cache", "trackers"],
     ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
     ["limits", "trial_folder", "submission_rules"],
     ["trial", "study"],

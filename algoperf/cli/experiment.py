@@ -126,15 +126,12 @@ def _run_study(
         charge_compile=request.charge_compile,
         compilation_cache=request.compilation_cache,
         hardware=hardware,
+        trackers=request.trackers,
         flags=request.flags,
     )
     records = []
     for plan in plans:
-        title = (
-            f"{request.experiment.name} {workload.facts.name} study {plan.study} "
-            f"trial {plan.trial}"
-        )
-        screen = Screen(title, workload.facts, limits)
+        screen = Screen(plan.title, workload.facts, limits)
         run = TrialRun(plan, workload, request.submission, options, screen)
         record = run.run(stop)
         records.append(record)

@@ -79,6 +79,7 @@ class Request:
     charge_compile: bool
     compilation_cache: Path | None
     probe: Literal["off", "quick", "full"]
+    trackers: tuple[str, ...]
     flags: dict[str, Any]
 
     def chosen(self, trials: Sequence[Any]) -> Sequence[Any]:
@@ -136,6 +137,7 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
         charge_compile=values.charge_compile,
         compilation_cache=_compilation_cache(values),
         probe=values.probe,
+        trackers=run_flags.trackers(values),
         flags={name: values[name].value for name in values},
     )
 

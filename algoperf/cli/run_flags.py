@@ -1,18 +1,24 @@
 """The flags of `algoperf run`: AlgoPerf's names and meanings, and a few more."""
 
+from importlib.util import find_spec
+
 from absl import flags
 
-from algoperf.facts import UserError
+from algoperf.facts import UserError, closest
 
 # Flags of AlgoPerf's runner that have no meaning here -> what to do instead.
 REFUSED = {
     "torch_compile": "there is no PyTorch here; leave it out",
     "set_pytorch_max_split_size": "there is no PyTorch here; leave it out",
     "pytorch_eval_num_workers": "there is no PyTorch here; leave it out",
-    "use_wandb": (
-        "every trial writes eval_measurements.csv and measurements.csv, which any "
-        "dashboard reads; leave it out"
-    ),
+}
+
+
+# Charts besides the files -> (the module they need, the extra that installs it).
+TRACKERS = {
+    "tensorboard": ("tensorboardX", "tensorboard"),
+    "wandb": ("wandb", "wandb"),
+    "mlflow": ("mlflow", "mlflow"),
 }
 
 
@@ -55,8 +61,7 @@ def define(values: flags.FlagValues) -> None:
     _define_where(flag)
     _define_how(flag)
     _define_preflight(flag)
-    for name in ("torch_compile", "use_wandb"):
-        flag.boolean(name, False, f"Refused: {REFUSED[name]}.")
+    flag.boolean("torch_compile", False, f"Refused: {REFUSED['torch_compile']}.")
     for name in ("set_pytorch_max_split_size", "pytorch_eval_num_workers"):
         flag.text(name, None, f"Refused: {REFUSED[name]}.")
 
@@ -182,6 +187,13 @@ def _define_how(flag: Definer) -> None:
         "or 10 s; `algoperf score` compares what it found.",
     )
     flag.boolean("skip_evals", False, "Train without evaluating: for throughput.")
+    flag.text(
+        "trackers",
+        None,
+        f"Charts besides the files, by commas: {', '.join(TRACKERS)}. What goes wrong "
+        "there does not end a run.",
+    )
+    flag.boolean("use_wandb", False, "The same as --trackers=wandb.")
     flag.boolean("profile", False, "Write a jax.profiler trace of a few steps.")
     flag.boolean("capture_jax_trace", False, "The same as --profile.")
 
@@ -206,6 +218,29 @@ def _define_preflight(flag: Definer) -> None:
         "what this one has.",
     )
     flag.text("preflight_json", None, "File for what a pre-flight found.")
+
+
+def trackers(values: flags.FlagValues) -> tuple[str, ...]:
+    """The names of the trackers asked for.
+
+    Raises:
+      UserError: there is none of that name, or what it needs is not installed.
+    """
+    names = [name.strip() for name in (values.trackers or "").split(",")]
+    names = [name for name in names if name] + ["wandb"] * values.use_wandb
+    for name in names:
+        if name not in TRACKERS:
+            raise UserError(
+                f"--trackers has {name!r}; {closest(name, TRACKERS)}it takes "
+                f"{', '.join(TRACKERS)}, by commas."
+            )
+        module, extra = TRACKERS[name]
+        if find_spec(module) is None:
+            raise UserError(
+                f"--trackers={name} needs the package {module}, which is not "
+                f"installed: pip install 'algoperf-jax[{extra}]'."
+            )
+    return tuple(dict.fromkeys(names))
 
 
 def check(values: flags.FlagValues) -> None:
