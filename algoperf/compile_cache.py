@@ -116,15 +116,15 @@ def _configure(values: dict[str, Any]) -> None:
 
 @contextmanager
 def _counting(use: CacheUse) -> Iterator[None]:
-    def on_event(event: str, **details: Any) -> None:
-        del details
+    def on_event(event: str, **kwargs: Any) -> None:
+        del kwargs
         use.hits += event == _EVENTS + "cache_hits"
         use.misses += event == _EVENTS + "cache_misses"
 
-    def on_seconds(event: str, seconds: float, **details: Any) -> None:
-        del details
+    def on_seconds(event: str, duration_secs: float, **kwargs: Any) -> None:
+        del kwargs
         if event == _EVENTS + "compile_time_saved_sec":
-            use.saved_s += max(seconds, 0.0)
+            use.saved_s += max(duration_secs, 0.0)
 
     jax.monitoring.register_event_listener(on_event)
     jax.monitoring.register_event_duration_secs_listener(on_seconds)

@@ -21,6 +21,15 @@ def device_limit_bytes() -> int:
     return _host_bytes() // jax.local_device_count()
 
 
+def device_free_bytes() -> int:
+    """Memory of one device that nothing uses now."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats and "bytes_in_use" in stats:
+        return int(stats["bytes_limit"]) - int(stats["bytes_in_use"])
+    available = psutil.virtual_memory().available
+    return min(available, _host_bytes()) // jax.local_device_count()
+
+
 def peak_bytes() -> int | None:
     """The most that any device has used since the process began; None on CPUs."""
     peaks = [

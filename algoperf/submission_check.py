@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from algoperf.evaluate import evaluate
 from algoperf.jax_sharding_utils import commit, replicate
+from algoperf.metrics_logger import DroppedMetrics
 from algoperf.optimizers import state_bytes
 from algoperf.submission import Submission, global_batch_size
 from algoperf.submission_calls import check_params, submission_code
@@ -83,6 +84,11 @@ class Caller:
     workload: Workload
     submission: Submission
     hyperparameters: Any
+
+    def __post_init__(self) -> None:
+        # A trial has a logger, and submissions need not ask whether there is one.
+        if self.workload.metrics_logger is None:
+            self.workload.attach_metrics_logger(DroppedMetrics())
 
     def batch_size(self) -> int:
         with submission_code(self.submission.get_batch_size):

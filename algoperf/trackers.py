@@ -36,7 +36,8 @@ class TrackedRun:
 class Tracker(Protocol):
     """One tracker with an open run; `run_id` continues it from another process."""
 
-    run_id: str | None
+    @property
+    def run_id(self) -> str | None: ...
 
     def log(self, step: int, values: Mapping[str, float]) -> None: ...
 
@@ -50,7 +51,7 @@ class Tracker(Protocol):
 class TensorBoard:
     """Event files in the trial folder; of a resumed trial, those of later steps go."""
 
-    run_id = None
+    run_id = None  # the folder says which run it is
 
     def __init__(self, run: TrackedRun):
         from tensorboardX import SummaryWriter
@@ -77,7 +78,7 @@ class WeightsAndBiases:
     """A run at Weights & Biases, in the project of WANDB_PROJECT."""
 
     def __init__(self, run: TrackedRun):
-        import wandb
+        import wandb  # type: ignore[import-not-found]
 
         self.run_id = run.run_id or secrets.token_hex(8)
         self._run = wandb.init(
@@ -106,7 +107,7 @@ class Mlflow:
     """A run at MLflow, at the server of MLFLOW_TRACKING_URI."""
 
     def __init__(self, run: TrackedRun):
-        from mlflow.tracking import MlflowClient
+        from mlflow.tracking import MlflowClient  # type: ignore[import-not-found]
 
         self._client = MlflowClient()
         if run.run_id is None:

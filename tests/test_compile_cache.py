@@ -163,7 +163,7 @@ def test_a_cache_that_saves_nothing_costs_nothing():
     assert clock.read() == Seconds()
 
 
-def run(algoperf, *flags: str) -> dict:
+def run(algoperf, *flags: str) -> None:
     done = algoperf(
         "run",
         "--workload=digits",

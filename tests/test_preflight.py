@@ -131,6 +131,13 @@ def test_a_step_that_needs_values_is_said_to_and_can_be_measured(
     assert measure(digits, own, None, 64, steps=1, budget_s=60).step_s > 0
 
 
+def test_a_step_may_log_without_asking_for_a_logger(tmp_path):
+    log = "rest['workload'].metrics_logger.append_scalar_metrics({'a': params}, 1)"
+    own, digits = submission(tmp_path, log), load("digits")
+    assert compiled_preflight(digits, own, None, 64).programs is not None
+    assert measure(digits, own, None, 64, steps=1, budget_s=60).steps == 1
+
+
 def test_what_fails_in_a_trial_fails_here(digits, tmp_path):
     own = submission(tmp_path, "params = jax.tree.map(lambda p: p[:1], params)")
     with pytest.raises(ValueError, match="may not change the model"):

@@ -12,7 +12,7 @@ from algoperf.cli.experiment import limits_for
 from algoperf.cli.preflight_report import Cost, cost_of, lines, total_lines
 from algoperf.cli.result_line import Line
 from algoperf.cli.run_command import Request
-from algoperf.device_memory import device_limit_bytes
+from algoperf.device_memory import device_free_bytes, device_limit_bytes
 from algoperf.facts import Facts, UserError
 from algoperf.hardware_probe import matmul_flop_per_s
 from algoperf.pmap_style import as_jit_style, style_of
@@ -128,9 +128,8 @@ class Preflights:
     def _can_run(self, found: Preflight) -> bool:
         """What cannot be planned is tried: there is no other way to know."""
         planned = found.planned_peak_bytes
-        if planned is not None and planned > min(
-            self._memory_bytes, device_limit_bytes()
-        ):
+        room = min(self._memory_bytes, device_free_bytes())
+        if planned is not None and planned > room:
             return False
         step_s = found.step_s(self._flop_per_s)
         # Two steps that warm up, and one that counts.
