@@ -50,8 +50,9 @@ class Preflight:
     `untraceable` says why; and a step that does not fit is not run.
     """
 
+    eval_batch_size: int
     programs: Programs | None
-    measured: Measured | None
+    measured: Measured | None = None
     untraceable: str = ""
 
     @property
@@ -118,13 +119,13 @@ def compiled_preflight(
     """
     caller = Caller(workload, submission, hyperparameters)
     try:
-        return Preflight(compile_trial(caller, eval_size), None)
+        return Preflight(eval_size, compile_trial(caller, eval_size))
     except SubmissionFailed as error:
         if not isinstance(error.__cause__, NEEDS_VALUES):
             raise
-        return Preflight(None, None, _first_line(error.__cause__))
+        return _untraceable(eval_size, error.__cause__)
     except NEEDS_VALUES as error:  # raised when the trace of a step is closed
-        return Preflight(None, None, _first_line(error))
+        return _untraceable(eval_size, error)
 
 
 def measure(
@@ -271,5 +272,8 @@ def _derived_s(flop: float | None, flop_per_s: float) -> float | None:
     return flop / flop_per_s if flop and flop > 0 else None
 
 
-def _first_line(error: BaseException | None) -> str:
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+def _untraceable(eval_size: int, error: BaseException | None) -> Preflight:
+    first_line = str(error).partition("\n")[0]
+    return Preflight(
+        eval_size, None, untraceable=f"{type(error).__name__}: {first_line}"
+    )

@@ -229,12 +229,16 @@ def _trial_facts(state: _Pass, path: Path, exists: bool) -> _TrialFacts:
         if ruleset not in get_args(Ruleset):
             raise ValueError(f"tuning_ruleset: {ruleset!r}")
         seconds = _finite_numbers(facts.get("seconds"))
+        charged = (facts.get("settings") or {}).get("charge_compile", True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = "trial.json that cannot be used"
         state.folders.note(
             path, what, "ruleset assumed", f"{type(error).__name__}: {error}"
         )
         return _TrialFacts()
+    if charged is False:
+        what = "compiling was not charged (--nocharge_compile)"
+        state.folders.note(path, what, "time counted as written")
     outcome = None if outcome is None else str(outcome)
     return _TrialFacts(ruleset, outcome, seconds, rates_of(facts))
 

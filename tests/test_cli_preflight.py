@@ -59,12 +59,12 @@ def test_a_dry_run_tells_what_a_run_costs_and_writes_nothing(folder, capsys):
 
 
 def test_a_check_costs_a_whole_submission(folder, capsys):
-    line = ["--workload=digits,mnist_mini", "--steps=1", "--preflight_json=found.json"]
+    line = ["--workload=digits,mnist_mini", "--steps=0", "--preflight_json=found.json"]
     assert main(["check", "--submission_path=adamw", *line]) == 0
     out = capsys.readouterr().out
     assert "10 steps on digits" in out
     assert "abstract step" not in out
-    assert "all: 30 trials on 2 workloads" in out
+    assert "all: 30 trials on 2 workloads, 2 of them derived and not measured" in out
     found = json.loads((folder / "found.json").read_text())
     assert [row["trials"] for row in found] == [15, 15]  # 3 studies of 5 trials
 
@@ -83,6 +83,13 @@ def test_groups_of_workloads(capsys):
     """Names are read before anything is compiled, so a wrong one is quick."""
     assert main(["check", "adamw", "--workload=mini,nothing", "--steps=0"]) == 2
     assert "no workload 'nothing'" in capsys.readouterr().err
+
+
+def test_two_submissions_are_one_too_many(capsys):
+    assert main(["check", "adamw", "--submission_path=nadamw"]) == 2
+    assert "adamw and --submission_path=nadamw name two" in capsys.readouterr().err
+    assert main(["check", "adamw", "nadamw"]) == 2
+    assert "unexpected 'nadamw'" in capsys.readouterr().err
 
 
 def test_memory_that_no_device_has_is_bad(folder, capsys):

@@ -9,10 +9,16 @@ import jax
 import jax.numpy as jnp
 import pytest
 from conftest import environment
-from fakes import FakeTime
+from fakes import PLAIN_SUBMISSION, FakeTime, Quiet
 
 from algoperf.clock import Clock, Seconds
 from algoperf.compile_cache import compile_cache
+from algoperf.facts import UserError
+from algoperf.limits import Limits
+from algoperf.stop_request import StopRequest
+from algoperf.study import plan_study
+from algoperf.trial_run import RunOptions, TrialRun
+from workloads.loading import load
 
 SAVED = "/jax/compilation_cache/compile_time_saved_sec"
 COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -202,16 +208,22 @@ def test_trials_use_the_cache_and_say_so(algoperf, tmp_path):
     # Not a submission, so scoring does not mention it.
     done = algoperf("score", "--submission_directory=experiments", "--studies=1")
     assert "compilation" not in done.stdout
+    # One of three plays by another rule, and its folder says so.
+    assert "time counted as written" in done.stdout
+    assert "compiling was not charged (--nocharge_compile)" in done.stdout
 
 
-def test_another_charging_rule_is_another_trial(algoperf):
-    run(algoperf)
-    done = algoperf(
-        "run",
-        "--workload=digits",
-        "--submission_path=nadamw",
-        "--max_global_steps=20",
-        "--nocharge_compile",
-    )
-    assert done.returncode == 2
-    assert "charge_compile (--charge_compile): None there, False now" in done.stderr
+def test_another_charging_rule_is_another_trial(tmp_path):
+    (tmp_path / "submission.py").write_text(PLAIN_SUBMISSION)
+    workload = load("digits")
+    (plan,) = plan_study(tmp_path / "logs", workload.facts, 0, [None], seed=0)
+
+    def run_with(**changes) -> None:
+        options = RunOptions("self", Limits(60.0, max_steps=1), **changes)
+        run = TrialRun(plan, workload, tmp_path, options, Quiet())
+        run.run(StopRequest())
+
+    run_with(save_checkpoints=False)
+    message = r"charge_compile \(--charge_compile\): None there, False now"
+    with pytest.raises(UserError, match=message):
+        run_with(charge_compile=False)

@@ -16,6 +16,7 @@ from algoperf.preflight import (
     compiled_preflight,
     course,
     eval_batches,
+    evaluation_size,
     measure,
 )
 from algoperf.progress import Progress
@@ -196,6 +197,12 @@ def test_evaluations_by_time_come_once_a_period():
     assert found.eval_share == pytest.approx(60 * found.evaluations / found.total_s)
 
 
+def test_evaluation_batches_are_rounded_up_as_evaluations_do(nadamw):
+    facts = made_up_facts(eval_batch_size=7)
+    assert evaluation_size(nadamw, facts) == 8  # on two devices
+    assert evaluation_size(nadamw, facts, asked=10) == 10
+
+
 def test_batches_of_an_evaluation_are_padded_passes_over_each_split():
     examples = {"train": 99, "eval_train": 10, "validation": 11, "test": 1}
     assert eval_batches(made_up_facts(examples=examples), eval_size=5) == 2 + 3 + 1
@@ -212,7 +219,7 @@ def test_disk_is_that_of_kept_checkpoints_and_one_being_written(
 
 
 def test_nothing_is_made_up_where_nothing_is_known():
-    nothing = Preflight(None, None, "why")
+    nothing = Preflight(64, None)
     assert nothing.step_s(1e9) is None
     assert nothing.eval_batch_s(1e9) is None
     assert nothing.peak_bytes is None

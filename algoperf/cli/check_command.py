@@ -35,13 +35,16 @@ def main(argv: list[str]) -> int:
     """Prints every result; 0 if all are good, 1 if not."""
     values = flags.FlagValues()
     run_flags.define(values)
-    paths = [word for word in argv if not word.startswith("-")]
     try:
-        parse(values, USAGE, [word for word in argv if word not in paths[:1]])
+        words = parse(values, USAGE, argv, most_words=1)
     except HelpShown:
         return 0
-    if paths:
-        values.submission_path = paths[0]
+    if words and values.submission_path:
+        raise UserError(
+            f"{words[0]} and --submission_path={values.submission_path} name two "
+            "submissions. Leave one of them out."
+        )
+    values.submission_path = words[0] if words else values.submission_path
     if not values.submission_path:
         raise UserError("algoperf check takes the path or the name of a submission.")
     path = find_submission(values.submission_path)

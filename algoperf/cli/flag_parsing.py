@@ -9,8 +9,10 @@ class HelpShown(Exception):
     """Raised after `--help` was printed: the command has nothing more to do."""
 
 
-def parse(flag_values: flags.FlagValues, usage: str, argv: list[str]) -> None:
-    """Parses `argv` into `flag_values`.
+def parse(
+    flag_values: flags.FlagValues, usage: str, argv: list[str], most_words: int = 0
+) -> list[str]:
+    """Parses `argv` into `flag_values`; returns up to `most_words` that are no flags.
 
     Raises:
       HelpShown: `--help` was among the flags; the help has been printed.
@@ -20,13 +22,16 @@ def parse(flag_values: flags.FlagValues, usage: str, argv: list[str]) -> None:
         print(usage, end="\n\n")
         print(_describe(flag_values))
         raise HelpShown
+    flag_values.set_gnu_getopt()  # flags may stand after words
     try:
         rest = flag_values(["algoperf", *argv])[1:]
     except flags.Error as error:
         text = str(error).replace(" ?", "?").rstrip(".")
         raise UserError(f"{text}\n--help lists the flags.") from None
-    if rest:
-        raise UserError(f"unexpected {rest[0]!r}: flags are written --name=value.")
+    if len(rest) > most_words:
+        stray = rest[most_words]
+        raise UserError(f"unexpected {stray!r}: flags are written --name=value.")
+    return rest
 
 
 def _describe(flag_values: flags.FlagValues) -> str:

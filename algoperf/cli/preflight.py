@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from algoperf.preflight import (
     measure,
 )
 from algoperf.records import write_json
-from algoperf.submission import Submission, load_submission
+from algoperf.submission import Submission, load_submission, submission_file
 from algoperf.submission_calls import SubmissionFailed, describe_failure
 from algoperf.tuning import read_search_space, study_points
 from algoperf.workload import Workload
@@ -48,10 +48,7 @@ class PreflightOptions:
 
 def run_preflight(request: Request, options: PreflightOptions) -> int:
     """Prints every workload's lines and the sum; 0 if nothing is bad, else 1."""
-    submission = load_submission(request.submission)
-    if style_of(submission, request.style) == "pmap":
-        submission = as_jit_style(submission)
-    preflights = Preflights(request, options, submission)
+    preflights = Preflights(request, options)
     bad = False
     for facts in request.workloads:
         for line in preflights.of(facts):
@@ -68,11 +65,8 @@ def run_preflight(request: Request, options: PreflightOptions) -> int:
 class Preflights:
     """The pre-flights of a request; `costs` fills up as workloads are looked at."""
 
-    def __init__(
-        self, request: Request, options: PreflightOptions, submission: Submission
-    ):
+    def __init__(self, request: Request, options: PreflightOptions):
         self._request, self._options = request, options
-        self._submission = submission
         self._memory_bytes = options.memory_bytes or device_limit_bytes()
         self._flop_per_s = matmul_flop_per_s()
         self._points = [None]
@@ -88,14 +82,14 @@ class Preflights:
             workload = _loaded(facts, self._request)
             found = self._examined(workload)
         except (SubmissionFailed, ValueError, jax.errors.JaxRuntimeError) as error:
-            message, _ = describe_failure(error, self._submission.path.parent)
+            folder = submission_file(self._request.submission).parent
+            message, _ = describe_failure(error, folder)
             yield Line(False, f"{facts.name} {message}")
             return
         cost = cost_of(
             facts,
             found,
             limits_for(self._request, facts),
-            evaluation_size(self._submission, facts, self._request.eval_batch_size),
             self._flop_per_s,
             trials=len(self._points) * len(self._request.studies),
             checkpoints_kept=self._kept_checkpoints(),
@@ -109,21 +103,29 @@ class Preflights:
     def _examined(self, workload: Workload) -> Preflight:
         """Compiled, and then run if it fits into memory and time."""
         point, options = self._points[0], self._options
+        submission = self._fresh_submission()
         eval_size = evaluation_size(
-            self._submission, workload.facts, self._request.eval_batch_size
+            submission, workload.facts, self._request.eval_batch_size
         )
-        found = compiled_preflight(workload, self._submission, point, eval_size)
+        found = compiled_preflight(workload, submission, point, eval_size)
         if not options.steps or not self._can_run(found):
             return found
         measured = measure(
             workload,
-            self._submission,
+            self._fresh_submission(),
             point,
             eval_size,
             options.steps,
             options.budget_s,
         )
-        return Preflight(found.programs, measured, found.untraceable)
+        return replace(found, measured=measured)
+
+    def _fresh_submission(self) -> Submission:
+        """As every trial gets it: nothing that was traced may be left in its module."""
+        submission = load_submission(self._request.submission)
+        if style_of(submission, self._request.style) == "pmap":
+            return as_jit_style(submission)
+        return submission
 
     def _can_run(self, found: Preflight) -> bool:
         """What cannot be planned is tried: there is no other way to know."""

@@ -68,7 +68,6 @@ def cost_of(
     facts: Facts,
     found: Preflight,
     limits: Limits,
-    eval_size: int,
     flop_per_s: float,
     trials: int,
     checkpoints_kept: int | None,
@@ -76,7 +75,8 @@ def cost_of(
     """The cost of `trials` trials; `checkpoints_kept` is 0 where none are saved."""
     step_s = found.step_s(flop_per_s)
     batch_s = found.eval_batch_s(flop_per_s)
-    one_eval_s = None if batch_s is None else batch_s * eval_batches(facts, eval_size)
+    batches = eval_batches(facts, found.eval_batch_size)
+    one_eval_s = None if batch_s is None else batch_s * batches
     to_hint = to_budget = disk_bytes = None
     if step_s is not None and one_eval_s is not None:
         compile_s = found.compile_s or 0.0
