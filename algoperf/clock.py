@@ -15,22 +15,46 @@ Account = Literal["submission", "evaluation", "logging"]
 
 # Tracing, lowering and compiling, as JAX reports them while they happen.
 _COMPILE_EVENTS = "/jax/core/compile/"
+# What a program from a cache took to compile once, less what it took to read.
+_SAVED_EVENT = "/jax/compilation_cache/compile_time_saved_sec"
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """Seconds per account, and two parts of the submission's that are of interest."""
+    """Seconds per account, and parts of the submission's that are of interest.
+
+    `submission` decides budget and score. With `charge_compile`, AlgoPerf's rule,
+    `compile` is a part of it, and so is `cache_saved`, what programs from a cache would
+    have taken to compile: a cache must not change a score. Without, neither is.
+    """
 
     submission: float = 0.0
     evaluation: float = 0.0
     logging: float = 0.0
-    compile: float = 0.0  # within `submission`
+    compile: float = 0.0  # that passed on the submission's time
     data_wait: float = 0.0  # within `submission`
+    cache_saved: float = 0.0  # that did not pass
+    charge_compile: bool = True
 
     @property
     def total(self) -> float:
         """All time since training began, in every process that took part."""
-        return self.submission + self.evaluation + self.logging
+        passed = self.submission + self.evaluation + self.logging
+        return passed + (-self.cache_saved if self.charge_compile else self.compile)
+
+    @property
+    def with_compile(self) -> float:
+        """The submission's seconds if compiling is charged."""
+        if self.charge_compile:
+            return self.submission
+        return self.submission + self.compile + self.cache_saved
+
+    @property
+    def without_compile(self) -> float:
+        """The submission's seconds if compiling is not charged."""
+        if self.charge_compile:
+            return self.submission - self.compile - self.cache_saved
+        return self.submission
 
     def as_dict(self) -> dict[str, float]:
         return asdict(self)
@@ -62,7 +86,7 @@ class Clock:
         self._last = self._now()
         self._account = "submission"
         try:
-            with _compile_listener(self._note_compile):
+            with _compile_listener(self._note_compile, self._note_saved):
                 yield
         finally:
             self._charge()
@@ -115,9 +139,25 @@ class Clock:
         self._last = now
 
     def _note_compile(self, seconds: float) -> None:
-        if self._account == "submission":
-            compiled = self._seconds.compile + seconds
-            self._seconds = replace(self._seconds, compile=compiled)
+        if self._account != "submission":
+            return
+        spent = self._seconds
+        self._seconds = replace(
+            spent,
+            compile=spent.compile + seconds,
+            # It passes as the submission's time, and is taken off again.
+            submission=spent.submission - (0 if spent.charge_compile else seconds),
+        )
+
+    def _note_saved(self, seconds: float) -> None:
+        if self._account != "submission" or seconds <= 0:
+            return
+        spent = self._seconds
+        self._seconds = replace(
+            spent,
+            cache_saved=spent.cache_saved + seconds,
+            submission=spent.submission + (seconds if spent.charge_compile else 0),
+        )
 
     def _note_data_wait(self, seconds: float) -> None:
         waited = self._seconds.data_wait + seconds
@@ -155,8 +195,11 @@ class _TimedIterator:
 
 
 @contextmanager
-def _compile_listener(note: Callable[[float], None]) -> Iterator[None]:
-    """Calls `note` with the seconds this thread spends tracing and compiling.
+def _compile_listener(
+    note: Callable[[float], None], note_saved: Callable[[float], None]
+) -> Iterator[None]:
+    """Calls `note` with the seconds this thread spends tracing and compiling, and
+    `note_saved` with those that a cache saves it.
 
     Events nest (the trace of an inner function lies within that of the outer one)
     and arrive when they end: of a nested one only the outer counts.
@@ -166,7 +209,11 @@ def _compile_listener(note: Callable[[float], None]) -> Iterator[None]:
 
     def on_event(event: str, duration_secs: float, **kwargs: Any) -> None:
         del kwargs
-        if not event.startswith(_COMPILE_EVENTS) or threading.get_ident() != thread:
+        if threading.get_ident() != thread:
+            return
+        if event == _SAVED_EVENT:
+            note_saved(duration_secs)
+        if not event.startswith(_COMPILE_EVENTS):
             return
         end = time.perf_counter()
         start = end - duration_secs

@@ -25,7 +25,6 @@ def describe_environment() -> dict[str, Any]:
         "backend": jax.default_backend(),
         "devices": [device.device_kind for device in jax.devices()],
         "processes": jax.process_count(),
-        "compilation_cache": getattr(jax.config, "jax_compilation_cache_dir", None),
         "git_commit": _git("rev-parse", "HEAD"),
         "git_changed_files": _changed_files(),
     }

@@ -46,6 +46,13 @@ class MetricsLogger:
         return rows
 
 
+class DroppedMetrics:
+    """A logger for steps that are tried or traced: what they log goes nowhere."""
+
+    def append_scalar_metrics(self, *arguments: Any, **named: Any) -> None:
+        """Takes what `MetricsLogger` takes."""
+
+
 def _kept(value: Any) -> Any:
     """A copy of a device array, without waiting: the next step may donate it."""
     if isinstance(value, jax.Array):

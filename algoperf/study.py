@@ -30,6 +30,13 @@ class TrialPlan:
         """The hyperparameters as a plain dict."""
         return None if self.hyperparameters is None else self.hyperparameters._asdict()
 
+    @property
+    def title(self) -> str:
+        """`adamw digits study 0 trial 1`: what people call it."""
+        workload = self.folder.parent.name.removesuffix(f"_{records.FRAMEWORK}")
+        experiment = self.folder.parents[2].name
+        return f"{experiment} {workload} study {self.study} trial {self.trial}"
+
 
 def trial_seed(experiment_seed: int, study: int, trial: int) -> int:
     """The seed of a trial, in [0, 2**32), from NumPy's stable SeedSequence."""

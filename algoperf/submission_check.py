@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from algoperf.evaluate import evaluate
 from algoperf.jax_sharding_utils import commit, replicate
+from algoperf.metrics_logger import DroppedMetrics
 from algoperf.optimizers import state_bytes
 from algoperf.submission import Submission, global_batch_size
 from algoperf.submission_calls import check_params, submission_code
@@ -48,7 +49,7 @@ def try_steps(
     Raises:
       SubmissionFailed: a function of the submission raised.
     """
-    caller = _Caller(workload, submission, hyperparameters)
+    caller = Caller(workload, submission, hyperparameters)
     keys = iter(jax.random.split(jax.random.PRNGKey(0), 2 * steps + 4))
     size = caller.batch_size()
     queue = workload.batches("train", size)
@@ -77,12 +78,17 @@ def try_steps(
 
 
 @dataclass(frozen=True)
-class _Caller:
+class Caller:
     """Calls a submission's functions as the harness does."""
 
     workload: Workload
     submission: Submission
     hyperparameters: Any
+
+    def __post_init__(self) -> None:
+        # A trial has a logger, and submissions need not ask whether there is one.
+        if self.workload.metrics_logger is None:
+            self.workload.attach_metrics_logger(DroppedMetrics())
 
     def batch_size(self) -> int:
         with submission_code(self.submission.get_batch_size):
@@ -148,7 +154,7 @@ def trace_step(
     Raises:
       SubmissionFailed: a function of the submission raised, or needs values.
     """
-    caller = _Caller(workload, submission, hyperparameters)
+    caller = Caller(workload, submission, hyperparameters)
     size = caller.batch_size()
     batch = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(

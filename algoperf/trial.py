@@ -31,6 +31,7 @@ from algoperf.submission_calls import (
     submission_code,
     three_values,
 )
+from algoperf.trackers import Trackers
 from algoperf.trial_folder import TrialFolder, writing_to
 from algoperf.workload import Workload
 
@@ -75,6 +76,7 @@ class Trial:
     state: TrainState
     progress: Progress
     logger: MetricsLogger
+    trackers: Trackers = field(default_factory=Trackers)
     eval_batch_size: int | None = None  # None: the workload's
     profiler: Profiler | None = None
     dynamics: Dynamics | None = None
@@ -220,20 +222,23 @@ class Trial:
 
     def _keys(self, after_step: bool = False) -> tuple[jax.Array, ...]:
         """The data, update, prepare and eval keys of the coming step, or the last."""
-        step = max(self.progress.step - after_step, 0)
-        return _step_keys()(self.step_key, step)
+        return _step_keys()(self.step_key, max(self.progress.step - after_step, 0))
 
     def _record(self) -> None:
+        logged = self.logger.taken()
         with writing_to(self.folder.path):
-            self.folder.append_evaluation(self.progress, self.logger.taken())
+            self.folder.append_evaluation(self.progress, logged)
+        self.trackers.log(logged, self.progress.eval_results[-1])
         self._save()
         self.early_stop.look()
         self.observer.evaluated(self.progress)
 
     def _finish(self) -> None:
         """After the last evaluation, or between two of them if a stop is asked for."""
+        logged = self.logger.taken()
         with writing_to(self.folder.path):
-            self.folder.measurements.append(self.logger.taken())
+            self.folder.measurements.append(logged)
+        self.trackers.log(logged)
         self.progress = replace(self.progress, seconds=self.clock.read())
         self._save()
         if self.checkpoints is not None:

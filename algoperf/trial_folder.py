@@ -23,6 +23,7 @@ _FLAGS = {
     "max_runtime_s": "--max_runtime_factor",
     "skip_evals": "--skip_evals",
     "seed": "--rng_seed",
+    "charge_compile": "--charge_compile",
     "submission_source": "a hash of the submission's files",
 }
 

@@ -58,11 +58,17 @@ def new_record(
 
 def results(facts: Facts, progress: Progress) -> dict[str, Any]:
     """The part of `trial.json` that training fills in."""
+    seconds = progress.seconds
+    # A trial ends where it reaches its target: all compiling was before.
+    uncharged_s = seconds.with_compile - seconds.submission
+    charged_s = seconds.submission - seconds.without_compile
     reached = next(
         (
             {
                 "step": step,
                 "submission_s": values["score"],
+                "with_compile_s": values["score"] + uncharged_s,
+                "without_compile_s": values["score"] - charged_s,
                 "value": values[f"validation/{facts.metric}"],
             }
             for step, values in progress.eval_results
@@ -74,7 +80,6 @@ def results(facts: Facts, progress: Progress) -> dict[str, Any]:
         values[f"validation/{facts.metric}"] for _, values in progress.eval_results
     ]
     best = max if facts.goal == "max" else min
-    seconds = progress.seconds
     return {
         "outcome": progress.outcome,
         "error": progress.error,
@@ -84,7 +89,12 @@ def results(facts: Facts, progress: Progress) -> dict[str, Any]:
         "reached": reached if progress.outcome == "reached" else None,
         "test_target_reached": progress.test_goal_reached,
         "best": best(values) if values else None,
-        "seconds": {**asdict(seconds), "total": seconds.total},
+        "seconds": {
+            **asdict(seconds),
+            "with_compile": seconds.with_compile,
+            "without_compile": seconds.without_compile,
+            "total": seconds.total,
+        },
     }
 
 

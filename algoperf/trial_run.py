@@ -13,6 +13,7 @@ from algoperf import records
 from algoperf.checkpoint import Checkpoints
 from algoperf.clock import AgreedClock, Clock
 from algoperf.cluster import Alone, Hosts
+from algoperf.compile_cache import compile_cache
 from algoperf.dynamics import Dynamics
 from algoperf.early_stop import Deadline, EarlyStop, beaten, cap
 from algoperf.environment import meta_data
@@ -36,6 +37,7 @@ from algoperf.submission_calls import (
     describe_failure,
     submission_code,
 )
+from algoperf.trackers import Trackers
 from algoperf.trial import Observer, TrainState, Trial
 from algoperf.trial_folder import (
     CHECKPOINTS,
@@ -49,7 +51,10 @@ from algoperf.workload import Workload
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How trials are run; `ruleset`, `limits`, `random_data` change what a trial is."""
+    """How trials are run.
+
+    `ruleset`, `limits`, `random_data` and `charge_compile` change what a trial is.
+    """
 
     ruleset: str
     limits: Limits
@@ -64,6 +69,10 @@ class RunOptions:
     random_data: bool = False
     stop_when_beaten: bool = False
     reference_s: float | None = None  # None: no cap
+    charge_compile: bool = True
+    compilation_cache: Path | None = None  # None: as JAX is configured
+    hardware: Mapping[str, float] | None = None  # what a probe of this machine found
+    trackers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,8 +121,11 @@ class TrialRun:
             self._say_what_is_adapted(record)
             if style == "pmap":
                 submission = as_jit_style(submission)
+            record["environments"][-1]["hardware"] = self.options.hardware
             folder.write_trial(record)
-            progress = self._train(submission, folder, record, stop)
+            with compile_cache(self.options.compilation_cache) as use:
+                progress = self._train(submission, folder, record, stop)
+            record["environments"][-1]["compilation_cache"] = use.as_dict()
             record |= results(self.workload.facts, progress)
             if progress.outcome is not None:
                 record["ended_at"] = now()
@@ -149,6 +161,7 @@ class TrialRun:
             "workload": self.workload.facts.rules(),
             "limits": asdict(self.options.limits),
             **({"data": "random"} if self.options.random_data else {}),
+            **({} if self.options.charge_compile else {"charge_compile": False}),
         }
 
     def _earlier_record(
@@ -193,8 +206,10 @@ class TrialRun:
                     self.hosts,
                 )
                 stack.enter_context(closing(checkpoints))
+            trackers = Trackers(self.options.trackers, self.observer.message)
+            stack.callback(lambda: record.update(trackers=trackers.close()))
             try:
-                trial = self._start(submission, folder, record, checkpoints)
+                trial = self._start(submission, folder, record, checkpoints, trackers)
             except SubmissionFailed as error:
                 message, text = describe_failure(error, submission.path.parent)
                 self.observer.message(message)
@@ -207,6 +222,7 @@ class TrialRun:
         folder: TrialFolder,
         record: dict[str, Any],
         checkpoints: Checkpoints | None,
+        trackers: Trackers,
     ) -> Trial:
         facts = self.workload.facts
         with submission_code(submission.get_batch_size):
@@ -221,6 +237,9 @@ class TrialRun:
         )
         state = self._initial_state(submission, model_key, optimizer_key)
         state, progress = self._restored(state, folder, checkpoints)
+        config = {"workload": facts.name, "seed": self.plan.seed}
+        config |= self.plan.point or {}
+        trackers.open(folder.path, self.plan.title, config, progress.step + 1)
         profiler = None
         if self.options.profile:
             profiler = Profiler(folder.path / "profile")
@@ -249,6 +268,7 @@ class TrialRun:
             state=state,
             progress=progress,
             logger=logger,
+            trackers=trackers,
             profiler=profiler,
             dynamics=dynamics,
             eval_batch_size=self.options.eval_batch_size or named_size,
@@ -257,9 +277,11 @@ class TrialRun:
         )
 
     def _clock(self, progress: Progress) -> Clock:
+        charge_compile = self.options.charge_compile
+        spent = replace(progress.seconds, charge_compile=charge_compile)
         if isinstance(self.hosts, Alone):
-            return Clock(progress.seconds)
-        return AgreedClock(self.hosts, progress.seconds)
+            return Clock(spent)
+        return AgreedClock(self.hosts, spent)
 
     def _early_stop(self, settings: Mapping[str, Any]) -> EarlyStop:
         """What may end the trial because it cannot matter any more."""

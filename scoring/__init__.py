@@ -9,7 +9,8 @@
 
 Pure functions over frozen records, and never JAX. Data goes one way:
 
-- logs: `archive`, `unpack`, `folders`, `eval_rows`, `rows`, `load`, `health`
+- logs: `archive`, `unpack`, `folders`, `eval_rows`, `rows`, `load`, `health`,
+  `hardware`
 - rules: `rules`, `rules_file`, `fit`
 - seconds: `reach` (one trial), `early_stops`, `runtimes` (studies, workloads), `cube`
   (as arrays)

@@ -18,8 +18,6 @@ STUDY = re.compile(r"study_(0|[1-9]\d*)")
 TRIAL = re.compile(r"trial_(0|[1-9]\d*)")
 # How far below a folder logs are looked for: AlgoPerf's log repository has four.
 _DEPTH = 6
-# What a sweep leaves beside the submissions.
-_NORMAL_IN_ROOT = frozenset({".sweep"})
 # What a runner leaves beside the trial folders.
 _NORMAL_IN_WORKLOAD = re.compile(r".*\.log|\.keep")
 
@@ -100,10 +98,10 @@ def find_submissions(folders: Folders, wanted: Iterable[str] | None) -> list[Pat
             f"All: {', '.join(names)}."
         )
     for path in children:
-        if path.name in names or path.name in _NORMAL_IN_ROOT:
-            continue
-        if (path / SCORES_FILE).is_file():
-            continue  # what an earlier scoring wrote
+        if path.name in names or (path / SCORES_FILE).is_file():
+            continue  # a submission, or what an earlier scoring wrote
+        if path.name.startswith("."):
+            continue  # a sweep's record, a compilation cache, or a file browser's
         if path.is_dir():
             folders.note(path, "no study folder in it: not ranked", "folder ignored")
         else:

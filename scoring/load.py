@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, cast, get_args
 
 from scoring.eval_rows import EvalFile, read_rows
 from scoring.folders import EVAL_FILE, STUDY, TRIAL, Folders, find_submissions
+from scoring.hardware import hardware_notes, rates_of
 from scoring.health import HealthNote
 from scoring.rows import NO_ROWS, EvalRows
 from scoring.rules import Rules, Ruleset, WorkloadRule, closest, versions_with
@@ -41,6 +42,8 @@ class TrialRecord:
     # By account; compile and data_wait are parts of submission.
     seconds: dict[str, float] = field(default_factory=dict)
     stopped_early: dict[str, Any] | None = None  # why, if the runner ended it
+    # What a probe found of the machine, for every process of the trial.
+    hardware: tuple[dict[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class _TrialFacts(NamedTuple):
     outcome: str | None = None
     seconds: dict[str, float] = {}  # noqa: RUF012 - never changed
     stopped_early: dict[str, Any] | None = None
+    hardware: tuple[dict[str, float], ...] = ()
 
 
 @dataclass
@@ -111,7 +115,7 @@ def load_logs(
         tuple(state.trials),
         rulesets,
         frozenset(state.seen),
-        tuple(state.folders.notes),
+        (*state.folders.notes, *hardware_notes(state.trials)),
         frozenset(state.studies),
     )
 
@@ -215,6 +219,7 @@ def _read_trial(
         file.rows,
         seconds,
         facts.stopped_early,
+        facts.hardware,
     )
 
 
@@ -227,18 +232,23 @@ def _trial_facts(state: _Pass, path: Path, exists: bool) -> _TrialFacts:
         if ruleset not in get_args(Ruleset):
             raise ValueError(f"tuning_ruleset: {ruleset!r}")
         seconds = _finite_numbers(facts.get("seconds"))
+        charged = (facts.get("settings") or {}).get("charge_compile", True)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = "trial.json that cannot be used"
         state.folders.note(
             path, what, "ruleset assumed", f"{type(error).__name__}: {error}"
         )
         return _TrialFacts()
+    if charged is False:
+        what = "compiling was not charged (--nocharge_compile)"
+        state.folders.note(path, what, "time counted as written")
     early = facts.get("stopped_early")
     return _TrialFacts(
         ruleset,
         None if outcome is None else str(outcome),
         seconds,
         early if isinstance(early, dict) else None,
+        rates_of(facts),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from scoring.fit import better_rules
+from scoring.hardware import uneven_machines
 from scoring.pace import SPREAD_WARNING, Pace
 from scoring.score_report import ScoreReport
 from scoring.scoreboard import Scoreboard
@@ -27,6 +28,7 @@ def warnings(report: ScoreReport) -> list[str]:
             "separately: --tuning_ruleset=external (or self) ranks one alone"
         )
     found.append(_uneven([pace for pace in report.paces if pace.uneven]))
+    found.append(uneven_machines(board.notes, len(board.logs.trials)))
     return [text for text in found if text]
 
 

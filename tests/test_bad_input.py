@@ -65,7 +65,6 @@ def test_a_missing_flag_is_named(refused, name):
     ("flag", "parts"),
     [
         ("--torch_compile", ["torch_compile", "no PyTorch", "leave it out"]),
-        ("--use_wandb", ["use_wandb", "measurements.csv", "leave it out"]),
         ("--set_pytorch_max_split_size=256", ["no PyTorch", "leave it out"]),
         ("--pytorch_eval_num_workers=0", ["no PyTorch", "leave it out"]),
         ("--framework=pytorch", ["--framework=pytorch", "JAX", "algoperf score"]),

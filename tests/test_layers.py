@@ -35,10 +35,13 @@ LAYERS = [
     ["submission", "workload"],
     ["submission_calls"],
     ["pmap_style"],
+    ["device_memory", "hardware_probe", "compile_cache", "trackers"],
     ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
     ["limits", "early_stop", "trial_folder", "submission_rules", "dynamics"],
     ["trial", "study"],
     ["trial_record", "submission_check"],
+    ["compiled_step"],
+    ["preflight"],
     ["trial_run"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -1,58 +1,64 @@
 """`algoperf check`: looks a submission over before it costs a night."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
+from algoperf.cli import run_flags
 from algoperf.cli.bundled import find_submission, search_space_beside
 from algoperf.cli.flag_parsing import HelpShown, parse
+from algoperf.cli.result_line import Line
+from algoperf.cli.run_command import request_from
 from algoperf.facts import UserError
 from algoperf.submission_rules import findings
+from scoring.rules import get_rules
 from workloads.catalog import CATALOG
 
 USAGE = """algoperf check PATH: loads a submission, tries it, and reads its files
 
 Ten steps and an evaluation on digits; one abstract step, on shapes alone, on every full
-workload; and what in its files the rules forbid. Exit code 0 if nothing was found."""
+workload; and what in its files the rules forbid. Exit code 0 if nothing was found.
 
+With --workload=NAMES (or all, full, mini) these are compiled for this hardware instead
+and, where memory and time allow, run for a few steps: memory, hours, disk and the cost
+of the whole study. Data that is not there is replaced by random batches. The flags are
+those of `algoperf run`; without --num_studies and --num_tuning_trials, costs are those
+of a whole submission by the scoring rules."""
+
+RULES = "mini"  # all versions but the oldest have as many studies and trials
 EXIT_FOUND = 1
 TRIED_ON = "digits"
-
-
-@dataclass(frozen=True)
-class Line:
-    """One result: `ok` is None for what is only said."""
-
-    ok: bool | None
-    what: str
-
-    def __str__(self) -> str:
-        mark = {True: "ok  ", False: "BAD ", None: "    "}[self.ok]
-        return f"{mark}{self.what}"
 
 
 def main(argv: list[str]) -> int:
     """Prints every result; 0 if all are good, 1 if not."""
     values = flags.FlagValues()
-    paths = [word for word in argv if not word.startswith("-")]
+    run_flags.define(values)
     try:
-        parse(values, USAGE, [word for word in argv if word not in paths[:1]])
+        words = parse(values, USAGE, argv, most_words=1)
     except HelpShown:
         return 0
-    if not paths:
+    if words and values.submission_path:
+        raise UserError(
+            f"{words[0]} and --submission_path={values.submission_path} name two "
+            "submissions. Leave one of them out."
+        )
+    values.submission_path = words[0] if words else values.submission_path
+    if not values.submission_path:
         raise UserError("algoperf check takes the path or the name of a submission.")
-    path = find_submission(paths[0])
+    path = find_submission(values.submission_path)
     found = False
-    for line in check(path):
+    for line in check(path, values.workload is None):
         print(line, flush=True)
         found = found or line.ok is False
+    if values.workload is not None:
+        found = _preflight(values) or found
     return EXIT_FOUND if found else 0
 
 
-def check(path: Path):
-    """Every result, one after the other."""
+def check(path: Path, trace_full: bool = True):
+    """Every result, one after the other; with an abstract step on full workloads."""
     # Here, and not above: `--help` must not wait for JAX.
     from algoperf.compat import removed_names_used
     from algoperf.pmap_style import as_jit_style, style_of
@@ -68,8 +74,43 @@ def check(path: Path):
         submission = as_jit_style(submission)
     point = _first_point(path)
     yield from _tried(submission, point)
-    yield from _traced(submission, point)
+    if trace_full:
+        yield from _traced(submission, point)
     yield from _read(submission)
+
+
+def _preflight(values: flags.FlagValues) -> bool:
+    """The pre-flight of the workloads named; whether it found anything bad."""
+    from algoperf.cli.preflight import options_from, run_preflight
+
+    values.workload = _expanded(values.workload)
+    run_flags.check(values)
+    _study_by_the_rules(values)
+    request = request_from(values, need_data=False)
+    return run_preflight(request, options_from(values)) != 0
+
+
+def _study_by_the_rules(values: flags.FlagValues) -> None:
+    """Costs are those of a whole submission, unless flags say otherwise."""
+    rules = get_rules(RULES)
+    if not values["num_studies"].present and values.study_index is None:
+        values.num_studies = rules.studies
+    space = values.tuning_search_space or search_space_beside(
+        find_submission(values.submission_path)
+    )
+    if not values["num_tuning_trials"].present and values.tuning_ruleset != "self":
+        values.num_tuning_trials = rules.trials("external" if space else "self")
+
+
+def _expanded(names: str) -> str:
+    """Names of workloads, with `all`, `full` and `mini` for many."""
+    groups = {
+        "all": list(CATALOG),
+        "full": [facts.name for facts in CATALOG.values() if facts.scale == "full"],
+        "mini": [facts.name for facts in CATALOG.values() if facts.scale == "mini"],
+    }
+    words = [word.strip() for word in names.split(",")]
+    return ",".join(name for word in words for name in groups.get(word, [word]))
 
 
 def _first_point(path: Path) -> Any:

@@ -14,6 +14,7 @@ from algoperf.cli.run_command import Request
 from algoperf.cli.screen import NoScreen, Screen, study_table
 from algoperf.cluster import Alone, Hosts, ToldError
 from algoperf.facts import Facts, UserError
+from algoperf.hardware_probe import FULL_S, QUICK_S, probe
 from algoperf.hosts import connect
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
@@ -53,13 +54,14 @@ def _run_all(request: Request, hosts: Hosts) -> int:
     request = replace(request, experiment=Path(experiment))
     load_submission(request.submission)  # refused before anything is written
     studies = _plan_all(request, hosts)  # refuses before anything is trained
+    hardware = _probed(request)
     stop = StopRequest(hosts)
     failed = 0
     with stop.listening():
         for facts in request.workloads:
             workload = load(facts.name, request.data_dir, request.data)
             for plans in studies[facts.name]:
-                records = _run_study(request, workload, plans, stop, hosts)
+                records = _run_study(request, workload, plans, hardware, stop, hosts)
                 failed += sum(record["outcome"] == "failed" for record in records)
                 if stop.signal_number is not None:
                     return _stopped(request, stop, hosts)
@@ -72,6 +74,13 @@ def _run_all(request: Request, hosts: Hosts) -> int:
             file=sys.stderr,
         )
     return EXIT_FAILED if failed else 0
+
+
+def _probed(request: Request) -> dict[str, float] | None:
+    """How fast this machine is: once a process, before any clock runs."""
+    if request.probe == "off":
+        return None
+    return probe(FULL_S if request.probe == "full" else QUICK_S).as_dict()
 
 
 def _plan_all(request: Request, hosts: Hosts) -> dict[str, list[Sequence[TrialPlan]]]:
@@ -121,6 +130,7 @@ def _run_study(
     request: Request,
     workload: Workload,
     plans: Sequence[TrialPlan],
+    hardware: dict[str, float] | None,
     stop: StopRequest,
     hosts: Hosts,
 ) -> list[dict[str, Any]]:
@@ -138,15 +148,17 @@ def _run_study(
         random_data=request.data.random,
         stop_when_beaten=request.stop_when_beaten,
         reference_s=request.reference_s.get(workload.facts.name),
+        charge_compile=request.charge_compile,
+        compilation_cache=request.compilation_cache,
+        hardware=hardware,
+        trackers=request.trackers,
         flags=request.flags,
     )
     records = []
     for plan in plans:
-        title = (
-            f"{request.experiment.name} {workload.facts.name} study {plan.study} "
-            f"trial {plan.trial}"
+        screen = (
+            Screen(plan.title, workload.facts, limits) if hosts.first else NoScreen()
         )
-        screen = Screen(title, workload.facts, limits) if hosts.first else NoScreen()
         run = TrialRun(plan, workload, request.submission, options, screen, hosts)
         record = run.run(stop)
         records.append(record)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from absl import flags
 
-from algoperf.cli.flag_parsing import HelpShown, parse_words
+from algoperf.cli.flag_parsing import HelpShown, parse
 from algoperf.cli.run_flags import Definer
 from algoperf.facts import UserError
 from algoperf.sweep.merge import carry_out, plan_merge
@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
     values = flags.FlagValues()
     Definer(values).text("into", None, "The folder to copy to; may be there already.")
     try:
-        words = parse_words(values, USAGE, argv)
+        words = parse(values, USAGE, argv, most_words=None)
     except HelpShown:
         return 0
     if not values.into or not words:

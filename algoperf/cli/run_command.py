@@ -29,6 +29,7 @@ resumes from its last checkpoint."""
 
 MAX_SEED = 2**32 - 1
 SELF_TUNING_FACTOR = 1.5
+COMPILATION_CACHE = ".compilation_cache"
 
 
 def main(argv: list[str]) -> int:
@@ -42,6 +43,10 @@ def main(argv: list[str]) -> int:
     run_flags.check(values)
     request = request_from(values)
     # From here on JAX is needed; everything that can be refused without it was.
+    if values.dry_run:
+        from algoperf.cli.preflight import options_from, run_preflight
+
+        return run_preflight(request, options_from(values))
     from algoperf.cli.experiment import run_experiment
 
     return run_experiment(request)
@@ -77,6 +82,10 @@ class Request:
     cluster: Cluster | None
     stop_when_beaten: bool
     reference_s: dict[str, float]
+    charge_compile: bool
+    compilation_cache: Path | None
+    probe: Literal["off", "quick", "full"]
+    trackers: tuple[str, ...]
     flags: dict[str, Any]
 
     def chosen(self, trials: Sequence[Any]) -> Sequence[Any]:
@@ -84,8 +93,8 @@ class Request:
         return trials[self.first_trial : self.end_trial]
 
 
-def request_from(values: flags.FlagValues) -> Request:
-    """Reads the flags of a command line.
+def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
+    """Reads the flags of a command line; without `need_data`, data may be missing.
 
     Raises:
       UserError: names that do not exist, data that is not there, flags that
@@ -101,7 +110,7 @@ def request_from(values: flags.FlagValues) -> Request:
         strict=values.strict_data,
         random=values.data == "random",
     )
-    for facts in workloads:
+    for facts in workloads if need_data else ():
         require(facts, data_dir, data.random)
     # Absolute, because a submission may change the working directory.
     submission = find_submission(values.submission_path).absolute()
@@ -135,6 +144,10 @@ def request_from(values: flags.FlagValues) -> Request:
         cluster=_cluster(values),
         stop_when_beaten=values.stop_when_beaten,
         reference_s=_reference_s(values.reference_runtimes),
+        charge_compile=values.charge_compile,
+        compilation_cache=_compilation_cache(values),
+        probe=values.probe,
+        trackers=run_flags.trackers(values),
         flags={name: values[name].value for name in values},
     )
 
@@ -240,6 +253,14 @@ def _experiment(
         )
     studies = range(values.num_studies) if study is None else (study,)
     return _folder(values.experiment_dir) / name, tuple(studies)
+
+
+def _compilation_cache(values: flags.FlagValues) -> Path | None:
+    given = values.compilation_cache_dir
+    if given == "auto":
+        # Not below the submission: evaluations are the same programs for all of them.
+        return _folder(values.experiment_dir) / COMPILATION_CACHE
+    return _folder(given) if given else None
 
 
 def _folder(given: str) -> Path:

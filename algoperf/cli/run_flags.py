@@ -1,18 +1,24 @@
 """The flags of `algoperf run`: AlgoPerf's names and meanings, and a few more."""
 
+from importlib.util import find_spec
+
 from absl import flags
 
-from algoperf.facts import UserError
+from algoperf.facts import UserError, closest
 
 # Flags of AlgoPerf's runner that have no meaning here -> what to do instead.
 REFUSED = {
     "torch_compile": "there is no PyTorch here; leave it out",
     "set_pytorch_max_split_size": "there is no PyTorch here; leave it out",
     "pytorch_eval_num_workers": "there is no PyTorch here; leave it out",
-    "use_wandb": (
-        "every trial writes eval_measurements.csv and measurements.csv, which any "
-        "dashboard reads; leave it out"
-    ),
+}
+
+
+# Charts besides the files -> (the module they need, the extra that installs it).
+TRACKERS = {
+    "tensorboard": ("tensorboardX", "tensorboard"),
+    "wandb": ("wandb", "wandb"),
+    "mlflow": ("mlflow", "mlflow"),
 }
 
 
@@ -35,9 +41,11 @@ class Definer:
             name, default, help_text, lower_bound=lower, flag_values=self._values
         )
 
-    def number(self, name: str, lower: float, help_text: str) -> None:
+    def number(
+        self, name: str, lower: float, help_text: str, default: float | None = None
+    ) -> None:
         flags.DEFINE_float(
-            name, None, help_text, lower_bound=lower, flag_values=self._values
+            name, default, help_text, lower_bound=lower, flag_values=self._values
         )
 
     def choice(
@@ -52,8 +60,8 @@ def define(values: flags.FlagValues) -> None:
     _define_what(flag)
     _define_where(flag)
     _define_how(flag)
-    for name in ("torch_compile", "use_wandb"):
-        flag.boolean(name, False, f"Refused: {REFUSED[name]}.")
+    _define_preflight(flag)
+    flag.boolean("torch_compile", False, f"Refused: {REFUSED['torch_compile']}.")
     for name in ("set_pytorch_max_split_size", "pytorch_eval_num_workers"):
         flag.text(name, None, f"Refused: {REFUSED[name]}.")
 
@@ -181,7 +189,33 @@ def _define_how(flag: Definer) -> None:
     )
     flag.integer("num_processes", None, 1, "How many processes train together.")
     flag.integer("process_id", None, 0, "Which of them this is, counted from 0.")
+    flag.text(
+        "compilation_cache_dir",
+        None,
+        "Folder for compiled programs, shared by trials and processes; auto: "
+        ".compilation_cache in experiment_dir.",
+    )
+    flag.boolean(
+        "charge_compile",
+        True,
+        "Compiling counts as the submission's time, as in AlgoPerf, also what a cache "
+        "saves; with --nocharge_compile neither does. trial.json has both numbers.",
+    )
+    flag.choice(
+        "probe",
+        "quick",
+        ["off", "quick", "full"],
+        "How long to measure this machine's speed before the first trial: about 1 s, "
+        "or 10 s; `algoperf score` compares what it found.",
+    )
     flag.boolean("skip_evals", False, "Train without evaluating: for throughput.")
+    flag.text(
+        "trackers",
+        None,
+        f"Charts besides the files, by commas: {', '.join(TRACKERS)}. What goes wrong "
+        "there does not end a run.",
+    )
+    flag.boolean("use_wandb", False, "The same as --trackers=wandb.")
     flag.boolean("profile", False, "Write a jax.profiler trace of a few steps.")
     flag.boolean("capture_jax_trace", False, "The same as --profile.")
     flag.boolean(
@@ -190,6 +224,51 @@ def _define_how(flag: Definer) -> None:
         "At evaluations, and off the clock, measure how large params, updates, "
         "gradients and logits are, into measurements.csv.",
     )
+
+
+def _define_preflight(flag: Definer) -> None:
+    flag.boolean(
+        "dry_run",
+        False,
+        "Compile, run a few steps, print memory, hours and disk, and write nothing.",
+    )
+    flag.integer("steps", 3, 0, "Timed steps of a pre-flight; 0: only compile.")
+    flag.number(
+        "measure_s",
+        0.0,
+        "Seconds a pre-flight may run steps of a workload that take long.",
+        default=60.0,
+    )
+    flag.number(
+        "device_memory_gb",
+        0.0,
+        "Memory of a device (10**9 bytes) that a pre-flight compares with; default: "
+        "what this one has.",
+    )
+    flag.text("preflight_json", None, "File for what a pre-flight found.")
+
+
+def trackers(values: flags.FlagValues) -> tuple[str, ...]:
+    """The names of the trackers asked for.
+
+    Raises:
+      UserError: there is none of that name, or what it needs is not installed.
+    """
+    names = [name.strip() for name in (values.trackers or "").split(",")]
+    names = [name for name in names if name] + ["wandb"] * values.use_wandb
+    for name in names:
+        if name not in TRACKERS:
+            raise UserError(
+                f"--trackers has {name!r}; {closest(name, TRACKERS)}it takes "
+                f"{', '.join(TRACKERS)}, by commas."
+            )
+        module, extra = TRACKERS[name]
+        if find_spec(module) is None:
+            raise UserError(
+                f"--trackers={name} needs the package {module}, which is not "
+                f"installed: pip install 'algoperf-jax[{extra}]'."
+            )
+    return tuple(dict.fromkeys(names))
 
 
 def check(values: flags.FlagValues) -> None:

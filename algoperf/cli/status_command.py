@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl import flags
 
-from algoperf.cli.flag_parsing import HelpShown, parse_words
+from algoperf.cli.flag_parsing import HelpShown, parse
 from algoperf.cli.run_flags import Definer
 from algoperf.cli.sweep_view import LiveBlock
 from algoperf.facts import Facts, UserError
@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     flag.boolean("watch", False, "Show it again and again.")
     flag.number("every_s", 0.1, "With --watch: seconds between two looks; default: 5.")
     try:
-        words = parse_words(values, USAGE, argv)
+        words = parse(values, USAGE, argv, most_words=None)
     except HelpShown:
         return 0
     if len(words) != 1:

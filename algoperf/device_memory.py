@@ -1,0 +1,48 @@
+"""How much memory a device has, and how much of it was used at most."""
+
+from pathlib import Path
+
+import jax
+import psutil
+
+# Where Linux says how much memory the processes of a container may use.
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
+
+def device_limit_bytes() -> int:
+    """Memory that programs may use on one device.
+
+    Of an accelerator that is what JAX has set aside, less than what is built in. CPU
+    devices share the memory of the machine, or of the container, in equal parts.
+    """
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return int(stats["bytes_limit"])
+    return _host_bytes() // jax.local_device_count()
+
+
+def device_free_bytes() -> int:
+    """Memory of one device that nothing uses now."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats and "bytes_in_use" in stats:
+        return int(stats["bytes_limit"]) - int(stats["bytes_in_use"])
+    available = psutil.virtual_memory().available
+    return min(available, _host_bytes()) // jax.local_device_count()
+
+
+def peak_bytes() -> int | None:
+    """The most that any device has used since the process began; None on CPUs."""
+    peaks = [
+        int(stats["peak_bytes_in_use"])
+        for device in jax.local_devices()
+        if "peak_bytes_in_use" in (stats := device.memory_stats() or {})
+    ]
+    return max(peaks, default=None)
+
+
+def _host_bytes() -> int:
+    total = psutil.virtual_memory().total
+    try:
+        return min(total, int(_CONTAINER_LIMIT.read_text()))
+    except (OSError, ValueError):  # no container, or "max"
+        return total
