@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 
@@ -18,6 +18,7 @@ from algoperf.facts import UserError
 from algoperf.jax_sharding_utils import commit, replicate
 from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
+from algoperf.observer import Observer
 from algoperf.profiling import Profiler
 from algoperf.progress import Progress
 from algoperf.spec import TrainingCompleteError
@@ -42,18 +43,6 @@ class TrainState(NamedTuple):
     params: Any
     model_state: Any
     optimizer_state: Any
-
-
-class Observer(Protocol):
-    """Shows people how a trial goes; `stepped` is on the clock and has to be quick."""
-
-    def stepped(self, progress: Progress, submission_s: float) -> None: ...
-
-    def evaluated(self, progress: Progress) -> None: ...
-
-    def message(self, text: str) -> None: ...
-
-    def ended(self, record: dict[str, Any]) -> None: ...
 
 
 @dataclass

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import jax
 
-from algoperf import records
 from algoperf.checkpoint import Checkpoints
 from algoperf.clock import AgreedClock, Clock
 from algoperf.cluster import Alone, Hosts
@@ -17,11 +16,10 @@ from algoperf.compile_cache import compile_cache
 from algoperf.dynamics import Dynamics
 from algoperf.early_stop import Deadline, EarlyStop, beaten, cap
 from algoperf.environment import meta_data
-from algoperf.facts import UserError
 from algoperf.jax_sharding_utils import commit
-from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
-from algoperf.pmap_style import Style, as_jit_style, style_of
+from algoperf.observer import Observer
+from algoperf.pmap_style import as_jit_style, style_of
 from algoperf.profiling import Profiler
 from algoperf.progress import Progress
 from algoperf.stop_request import StopRequest
@@ -38,41 +36,15 @@ from algoperf.submission_calls import (
     submission_code,
 )
 from algoperf.trackers import Trackers
-from algoperf.trial import Observer, TrainState, Trial
+from algoperf.trial import TrainState, Trial
 from algoperf.trial_folder import (
     CHECKPOINTS,
     TrialFolder,
     cannot_write,
-    differences,
 )
 from algoperf.trial_record import new_record, now, results
+from algoperf.trial_settings import RunOptions, earlier_record, settings_of
 from algoperf.workload import Workload
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How trials are run.
-
-    `ruleset`, `limits`, `random_data` and `charge_compile` change what a trial is.
-    """
-
-    ruleset: str
-    limits: Limits
-    save_checkpoints: bool = True
-    keep_checkpoints: int | None = 2  # None keeps all
-    overwrite: bool = False
-    profile: bool = False
-    log_dynamics: bool = False
-    flags: Mapping[str, Any] | None = None
-    style: Style = "auto"
-    eval_batch_size: int | None = None  # None: the submission's, or the workload's
-    random_data: bool = False
-    stop_when_beaten: bool = False
-    reference_s: float | None = None  # None: no cap
-    charge_compile: bool = True
-    compilation_cache: Path | None = None  # None: as JAX is configured
-    hardware: Mapping[str, float] | None = None  # what a probe of this machine found
-    trackers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,8 +78,11 @@ class TrialRun:
         jax.clear_caches()
         submission = load_submission(self.submission_path)
         with self._folder() as folder:
-            settings = self._settings(submission)
-            earlier = self.hosts.agree(lambda: self._earlier_record(folder, settings))
+            settings = settings_of(self.plan, self.workload, submission, self.options)
+            overwrite = self.options.overwrite
+            earlier = self.hosts.agree(
+                lambda: earlier_record(folder, settings, overwrite)
+            )
             if earlier.get("outcome") is not None:
                 self.observer.message(
                     f"already done: {earlier['outcome']} after "
@@ -151,43 +126,6 @@ class TrialRun:
         if record["submission_style"] == "pmap":
             self.observer.message("runs in the pmap style: arrays by device")
 
-    def _settings(self, submission: Submission) -> dict[str, Any]:
-        """What makes two runs of a trial the same trial, as plain JSON values."""
-        return {
-            "submission_source": submission.source_digest,
-            "tuning_ruleset": self.options.ruleset,
-            "hyperparameters": self.plan.point,
-            "seed": self.plan.seed,
-            "workload": self.workload.facts.rules(),
-            "limits": asdict(self.options.limits),
-            **({"data": "random"} if self.options.random_data else {}),
-            **({} if self.options.charge_compile else {"charge_compile": False}),
-        }
-
-    def _earlier_record(
-        self, folder: TrialFolder, settings: dict[str, Any]
-    ) -> dict[str, Any]:
-        """The `trial.json` of an earlier run with the same settings, or nothing."""
-        if self.options.overwrite:
-            folder.clear()
-        record = folder.read_trial()
-        if record is None and not folder.evals.rows and not folder.has_record:
-            return {}
-        if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
-            raise UserError(
-                f"{folder.path} holds something else than a trial of this program: its "
-                f"{records.TRIAL} is missing or cannot be read. Give another "
-                "--experiment_name, or --overwrite to delete it."
-            )
-        changed = differences(record["settings"], settings)
-        if changed:
-            raise UserError(
-                f"{folder.path} was written with other settings:\n  "
-                + "\n  ".join(changed)
-                + "\nGive another --experiment_name, or --overwrite to delete it."
-            )
-        return record
-
     def _train(
         self,
         submission: Submission,
@@ -206,7 +144,8 @@ class TrialRun:
                     self.hosts,
                 )
                 stack.enter_context(closing(checkpoints))
-            trackers = Trackers(self.options.trackers, self.observer.message)
+            names = self.options.trackers if self.hosts.first else ()
+            trackers = Trackers(names, self.observer.message)
             stack.callback(lambda: record.update(trackers=trackers.close()))
             try:
                 trial = self._start(submission, folder, record, checkpoints, trackers)

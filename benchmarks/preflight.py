@@ -25,7 +25,8 @@ from algoperf.preflight import (
 from algoperf.stop_request import StopRequest
 from algoperf.study import plan_study
 from algoperf.submission import load_submission
-from algoperf.trial_run import RunOptions, TrialRun
+from algoperf.trial_run import TrialRun
+from algoperf.trial_settings import RunOptions
 from workloads.loading import load
 
 SUBMISSION = Path(__file__).parents[1] / "submissions" / "self_tuning" / "nadamw"

@@ -18,7 +18,8 @@ from fakes import Quiet, compiled_functions
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan
-from algoperf.trial_run import RunOptions, TrialRun
+from algoperf.trial_run import TrialRun
+from algoperf.trial_settings import RunOptions
 
 STEPS, STOP_AT = 5, 3
 LIMITS = Limits(max_runtime_s=600.0, max_steps=STEPS, eval_every_steps=2)

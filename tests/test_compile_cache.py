@@ -17,7 +17,8 @@ from algoperf.facts import UserError
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
 from algoperf.study import plan_study
-from algoperf.trial_run import RunOptions, TrialRun
+from algoperf.trial_run import TrialRun
+from algoperf.trial_settings import RunOptions
 from workloads.loading import load
 
 SAVED = "/jax/compilation_cache/compile_time_saved_sec"

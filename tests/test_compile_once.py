@@ -8,7 +8,8 @@ from fakes import Quiet, compiled_functions
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
 from algoperf.study import plan_study
-from algoperf.trial_run import RunOptions, TrialRun
+from algoperf.trial_run import TrialRun
+from algoperf.trial_settings import RunOptions
 from algoperf.tuning import read_search_space, study_points
 from workloads.loading import load
 

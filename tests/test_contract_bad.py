@@ -10,7 +10,8 @@ from algoperf.facts import UserError
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan
-from algoperf.trial_run import RunOptions, TrialRun
+from algoperf.trial_run import TrialRun
+from algoperf.trial_settings import RunOptions
 
 PLAIN = "import jax\nimport jax.numpy as jnp\n" + PLAIN_SUBMISSION.replace("64", "16")
 LINES = PLAIN.count("\n")

@@ -22,7 +22,8 @@ from algoperf.facts import EVAL_SPLITS, UserError
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan
-from algoperf.trial_run import RunOptions, TrialRun
+from algoperf.trial_run import TrialRun
+from algoperf.trial_settings import RunOptions
 from workloads.catalog import CATALOG
 from workloads.criteo.workload import build
 from workloads.loading import without_data

@@ -12,7 +12,8 @@ from algoperf.facts import UserError
 from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan
-from algoperf.trial_run import RunOptions, TrialRun
+from algoperf.trial_run import TrialRun
+from algoperf.trial_settings import RunOptions
 from workloads.catalog import CATALOG
 from workloads.loading import build
 

@@ -15,7 +15,8 @@ from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
 from algoperf.study import plan_study
 from algoperf.trackers import FILE, TRACKERS, Trackers
-from algoperf.trial_run import RunOptions, TrialRun
+from algoperf.trial_run import TrialRun
+from algoperf.trial_settings import RunOptions
 from workloads.loading import load
 from workloads.tfrecord import read_tfrecord
 

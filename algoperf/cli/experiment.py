@@ -20,7 +20,8 @@ from algoperf.limits import Limits
 from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan, plan_study
 from algoperf.submission import load_submission
-from algoperf.trial_run import RunOptions, TrialRun
+from algoperf.trial_run import TrialRun
+from algoperf.trial_settings import RunOptions
 from algoperf.tuning import read_search_space, study_points
 from algoperf.workload import Workload
 from workloads.loading import load

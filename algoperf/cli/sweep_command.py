@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from algoperf.cli import sweep_flags
-from algoperf.cli.flag_parsing import HelpShown, parse_words
+from algoperf.cli.flag_parsing import HelpShown, parse
 from algoperf.cli.sweep_plan import part_of, read_plan, sweep_of
 from algoperf.cli.sweep_slurm import submit_missing
 from algoperf.cli.sweep_view import SweepView
@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
     values = flags.FlagValues()
     sweep_flags.define(values)
     try:
-        words = parse_words(values, USAGE, argv)
+        words = parse(values, USAGE, argv, most_words=None)
     except HelpShown:
         return 0
     if len(words) > 1:

@@ -1,0 +1,86 @@
+"""How a trial is run, and what makes two runs of it the same trial."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from algoperf import records
+from algoperf.facts import UserError
+from algoperf.limits import Limits
+from algoperf.pmap_style import Style
+from algoperf.study import TrialPlan
+from algoperf.submission import Submission
+from algoperf.trial_folder import TrialFolder, differences
+from algoperf.workload import Workload
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How trials are run.
+
+    `ruleset`, `limits`, `random_data` and `charge_compile` change what a trial is.
+    """
+
+    ruleset: str
+    limits: Limits
+    save_checkpoints: bool = True
+    keep_checkpoints: int | None = 2  # None keeps all
+    overwrite: bool = False
+    profile: bool = False
+    log_dynamics: bool = False
+    flags: Mapping[str, Any] | None = None
+    style: Style = "auto"
+    eval_batch_size: int | None = None  # None: the submission's, or the workload's
+    random_data: bool = False
+    stop_when_beaten: bool = False
+    reference_s: float | None = None  # None: no cap
+    charge_compile: bool = True
+    compilation_cache: Path | None = None  # None: as JAX is configured
+    hardware: Mapping[str, float] | None = None  # what a probe of this machine found
+    trackers: tuple[str, ...] = ()
+
+
+def settings_of(
+    plan: TrialPlan, workload: Workload, submission: Submission, options: RunOptions
+) -> dict[str, Any]:
+    """What makes two runs of a trial the same trial, as plain JSON values."""
+    return {
+        "submission_source": submission.source_digest,
+        "tuning_ruleset": options.ruleset,
+        "hyperparameters": plan.point,
+        "seed": plan.seed,
+        "workload": workload.facts.rules(),
+        "limits": asdict(options.limits),
+        **({"data": "random"} if options.random_data else {}),
+        **({} if options.charge_compile else {"charge_compile": False}),
+    }
+
+
+def earlier_record(
+    folder: TrialFolder, settings: Mapping[str, Any], overwrite: bool
+) -> dict[str, Any]:
+    """The `trial.json` of an earlier run with the same settings, or nothing.
+
+    Raises:
+      UserError: the folder has a trial with other settings, or something else.
+    """
+    if overwrite:
+        folder.clear()
+    record = folder.read_trial()
+    if record is None and not folder.evals.rows and not folder.has_record:
+        return {}
+    if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
+        raise UserError(
+            f"{folder.path} holds something else than a trial of this program: its "
+            f"{records.TRIAL} is missing or cannot be read. Give another "
+            "--experiment_name, or --overwrite to delete it."
+        )
+    changed = differences(record["settings"], settings)
+    if changed:
+        raise UserError(
+            f"{folder.path} was written with other settings:\n  "
+            + "\n  ".join(changed)
+            + "\nGive another --experiment_name, or --overwrite to delete it."
+        )
+    return record
