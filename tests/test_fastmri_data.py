@@ -55,7 +55,7 @@ def batches(folder, count: int, seed=0, position=0, split="train", size=BATCH, *
 def whole(folder: Path, split: str) -> dict[str, np.ndarray]:
     """A split in one batch."""
     (batch,) = source(folder).batches(split, tiny.EXAMPLES[split], 0)
-    return batch
+    return dict(batch)
 
 
 def assert_equal(found, expected):
