@@ -167,6 +167,6 @@ def _path(folder: str, number: int) -> str:
 
 def _incomplete(place: Path, found: int, wanted: int) -> UserError:
     return UserError(
-        f"{place} has {found:,} volumes, and should have {wanted:,}; fetch or unpack it "
-        "again."
+        f"{place} has {found:,} volumes, and should have {wanted:,}; fetch or unpack "
+        "it again."
     )
