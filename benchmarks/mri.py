@@ -35,6 +35,7 @@ from speech import in_turns
 from vision_step import LEARNING_RATE, compiled
 
 from algoperf.data_options import DataOptions
+from algoperf.jax_sharding_utils import shard_along_batch_dim
 from algoperf.optax_submission import make_train_step
 from algoperf.prepare.run import prepare
 from algoperf.workload import Workload
@@ -109,10 +110,12 @@ def step_by_hand(optimizer: optax.GradientTransformation):
     return jax.jit(train_step, donate_argnums=(0, 1, 2))
 
 
-def compare_steps(batch_size: int, rounds: int) -> None:
+def compare_steps(batch_size: int, image: int, rounds: int) -> None:
     """Times both steps in turns."""
     workload = build(CATALOG["fastmri"], None, DataOptions(random=True))
-    batch = next(workload.batches("train", batch_size))
+    random = np.random.default_rng(0)
+    inputs, targets = random.normal(size=(2, batch_size, image, image)).astype("f4")
+    batch = shard_along_batch_dim({"inputs": inputs, "targets": targets})
     optimizer = optax.adamw(LEARNING_RATE)
     by_harness = make_train_step(workload, optimizer, None)
     ours, _ = compiled(by_harness, workload, optimizer, batch)
@@ -128,9 +131,10 @@ def compare_steps(batch_size: int, rounds: int) -> None:
             seconds[step].append(time.perf_counter() - start)
         ratios.append(seconds[ours][-1] / seconds[by_hand][-1])
     print(
-        f"step, batch {batch_size}: by hand {statistics.median(seconds[by_hand]):.3f} "
-        f"s, harness {statistics.median(seconds[ours]):.3f} s, ratio "
-        f"{statistics.median(ratios):.3f}"
+        f"step, {batch_size} x {image} px: "
+        f"by hand {statistics.median(seconds[by_hand]):.3f} s, "
+        f"harness {statistics.median(seconds[ours]):.3f} s, "
+        f"ratio {statistics.median(ratios):.3f}"
     )
 
 
@@ -256,6 +260,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", default="step,finish,data,steady,ssim")
     parser.add_argument("--batch", type=int, default=2, help="slices a train step")
+    parser.add_argument(
+        "--image", type=int, default=IMAGE_SIZE, help="step: pixels a side"
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--large", action="store_true", help="steady: the full model")
@@ -267,7 +274,7 @@ def main() -> None:
     if "finish" in wanted:
         time_finish(8, flags.rounds)
     if "step" in wanted:
-        compare_steps(flags.batch, flags.rounds)
+        compare_steps(flags.batch, flags.image, flags.rounds)
     if wanted & {"data", "steady"}:
         with tempfile.TemporaryDirectory() as folder:
             official, data = knee_like(Path(folder) / "official"), Path(folder)
