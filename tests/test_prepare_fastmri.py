@@ -186,7 +186,7 @@ def test_an_archive_with_too_few_volumes_is_named(official, tmp_path):
         quietly(raw, tmp_path, more)
     assert str(error.value) == (
         f"{raw}/knee_singlecoil_train.tar.xz has 3 volumes, and should have 4; fetch "
-        "it again."
+        "or unpack it again."
     )
 
 
@@ -225,9 +225,25 @@ def test_a_volume_that_is_no_good_is_named(tmp_path, changes, text):
         quietly(tmp_path / "raw", tmp_path)
 
 
-def test_missing_volumes_are_counted_before_the_data_counts_as_prepared(tmp_path):
-    (tiny.write(tmp_path / "raw") / "singlecoil_train/file10.h5").unlink()
-    with pytest.raises(UserError, match="train has 4 examples in train, and should"):
+def test_missing_volumes_are_counted_before_anything_is_made(tmp_path):
+    place = tiny.write(tmp_path / "raw") / "singlecoil_train"
+    (place / "file10.h5").unlink()
+    with pytest.raises(UserError) as error:
+        quietly(tmp_path / "raw", tmp_path)
+    assert str(error.value) == (
+        f"{place} has 2 volumes, and should have 3; fetch or unpack it again."
+    )
+    assert not list((tmp_path / "fastmri").rglob("*.npy"))
+
+
+def test_missing_slices_are_counted_before_the_data_counts_as_prepared(tmp_path):
+    place = tiny.write(tmp_path / "raw") / "singlecoil_train"
+    tiny.write_volume(
+        place / "file10.h5",
+        "file10",
+        **{key: array[:2] for key, array in tiny.arrays("file10").items()},
+    )
+    with pytest.raises(UserError, match="train has 6 examples in train, and should"):
         quietly(tmp_path / "raw", tmp_path)
     assert presence(CATALOG["fastmri"], tmp_path) == "partial"
 

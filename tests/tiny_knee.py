@@ -6,8 +6,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from algoperf.data_options import DataOptions
 from algoperf.facts import Split
-from workloads.fastmri.prepare import Sizes
+from algoperf.prepare.run import prepare
+from workloads.fastmri.data import KneeSlices
+from workloads.fastmri.prepare import Sizes, preparation
 
 ROWS, SIZE = 20, 8
 # Volume -> columns and slices. 102 of validation: the first 100 by name, and test.
@@ -80,3 +83,14 @@ def write(folder: Path, named: str = "singlecoil_{}") -> Path:
             write_volume(place / f"{name}.h5", name)
     (place / "._file98.h5").write_bytes(b"of another system")
     return folder
+
+
+def make_records(official: Path, data: Path) -> Path:
+    """Prepares the data set; returns its folder."""
+    prepare(preparation(SIZES), official, data, lambda line: None)
+    return data / "fastmri"
+
+
+def source(folder: Path, threads: int = 2) -> KneeSlices:
+    """The data set's batches."""
+    return KneeSlices(folder, EXAMPLES, DataOptions(threads=threads), SIZE)

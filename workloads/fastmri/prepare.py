@@ -65,7 +65,7 @@ def _sources(folder: str, volumes: int, sizes: Sizes) -> tuple[Source, ...]:
             Source(
                 name,
                 (RawFile(name, how_to_get=archives[0]),),
-                functools.partial(_from_files, folder, name),
+                functools.partial(_from_files, folder, name, volumes),
                 nothing_to_finish,
             )
             for name in unpacked
@@ -82,8 +82,14 @@ def _sources(folder: str, volumes: int, sizes: Sizes) -> tuple[Source, ...]:
     )
 
 
-def _from_files(folder: str, name: str, raw: Raw, target: Path) -> list[Unit]:
+def _from_files(
+    folder: str, name: str, volumes: int, raw: Raw, target: Path
+) -> list[Unit]:
     """The files beside the one that was found."""
+    place = raw[name].parent
+    paths = hdf5_files(place)
+    if len(paths) != volumes:
+        raise _incomplete(place, len(paths), volumes)
     return [
         Unit(
             _path(folder, number),
@@ -91,7 +97,7 @@ def _from_files(folder: str, name: str, raw: Raw, target: Path) -> list[Unit]:
             _bytes(path),
             functools.partial(_convert, path),
         )
-        for number, path in enumerate(hdf5_files(raw[name].parent))
+        for number, path in enumerate(paths)
     ]
 
 
@@ -146,10 +152,7 @@ class _Archive:
             self._next += 1
             if self._next > number:
                 return member
-        raise UserError(
-            f"{self.path} has {self._next:,} volumes, and should have "
-            f"{self._count:,}; fetch it again."
-        )
+        raise _incomplete(self.path, self._next, self._count)
 
     def _volumes(self) -> Iterator[tuple[str, bytes]]:
         for name, content in tar_members.stream(self.path):
@@ -160,3 +163,10 @@ class _Archive:
 
 def _path(folder: str, number: int) -> str:
     return f"{PREPARED}/{folder}/{number:04}.npy"
+
+
+def _incomplete(place: Path, found: int, wanted: int) -> UserError:
+    return UserError(
+        f"{place} has {found:,} volumes, and should have {wanted:,}; fetch or unpack "
+        "it again."
+    )
