@@ -93,7 +93,7 @@ class TrialRun:
             record = new_record(
                 self.plan, self.workload, submission, settings, earlier, style
             )
-            self._say_what_is_adapted(record)
+            self._say_what_is_special(record)
             if style == "pmap":
                 submission = as_jit_style(submission)
             record["environments"][-1]["hardware"] = self.options.hardware
@@ -119,10 +119,13 @@ class TrialRun:
                 path = Path(stack.enter_context(TemporaryDirectory(prefix="algoperf")))
             yield stack.enter_context(closing(TrialFolder(path)))
 
-    def _say_what_is_adapted(self, record: Mapping[str, Any]) -> None:
+    def _say_what_is_special(self, record: Mapping[str, Any]) -> None:
         if record["removed_names"]:
             names = ", ".join(record["removed_names"])
             self.observer.message(f"supplied, since JAX has removed it: {names}")
+        precision = self.workload.facts.model.get("compute_dtype")
+        if precision is not None:
+            self.observer.message(f"the model computes in {precision}")
         if record["submission_style"] == "pmap":
             self.observer.message("runs in the pmap style: arrays by device")
 
@@ -184,8 +187,8 @@ class TrialRun:
             profiler = Profiler(folder.path / "profile")
         dynamics = None
         if self.options.log_dynamics:
-            # A checkpoint has the params of the last evaluation, which is where a
-            # resumed trial goes on measuring.
+            # Also if it is resumed: a checkpoint has the params of an evaluation,
+            # unless the trial was stopped between two.
             dynamics = Dynamics(self.workload, state.params, progress.step, batch_size)
         logger = MetricsLogger()
         self.workload.attach_metrics_logger(logger)

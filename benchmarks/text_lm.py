@@ -132,7 +132,8 @@ def measure_loss(tokens: int, rounds: int) -> None:
         extra.append(memory.temp_size_in_bytes / 1e6)
         arguments = memory.argument_size_in_bytes + memory.output_size_in_bytes
         peak.append(extra[-1] + arguments / 1e6)
-    pairs = pairs_of(*(lambda p=p: p(logits) for p in programs), rounds)
+    first, second = programs
+    pairs = pairs_of(lambda: first(logits), lambda: second(logits), rounds)
     print(
         f"loss of {tokens:,} x {VOCAB_SIZE:,} bfloat16 logits and its gradient: "
         f"temporary memory {extra[0]:,.1f} MB plain, {extra[1]:,.1f} MB ours; with "

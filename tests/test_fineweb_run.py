@@ -36,6 +36,7 @@ def folder(tmp_path) -> Path:
 
 def run(workload, folder: Path, log_dynamics=False) -> tuple[dict, list]:
     """The record and the rows of measurements.csv of a trial of ten steps."""
+    observer = Quiet()
     plan = TrialPlan(0, 1, 0, None, folder / "trial_1")
     trial = TrialRun(
         plan,
@@ -47,9 +48,10 @@ def run(workload, folder: Path, log_dynamics=False) -> tuple[dict, list]:
             save_checkpoints=False,
             log_dynamics=log_dynamics,
         ),
-        Quiet(),
+        observer,
     )
     record = trial.run(StopRequest())
+    assert "the model computes in bfloat16" in observer.messages
     with (plan.folder / "measurements.csv").open(newline="") as file:
         return record, list(csv.DictReader(file))
 

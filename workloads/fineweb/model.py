@@ -8,6 +8,7 @@ Pre-norm blocks with RMSNorm (Zhang & Sennrich 2019), rotary positions (Su et al
 
 import functools
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -24,8 +25,9 @@ from algoperf.workload import ForwardOptions
 NORM_EPSILON = 1e-6
 _INIT_STD = 0.02
 _COMPUTE_DTYPES = {"bfloat16": jnp.bfloat16, "float32": jnp.float32}
-# What cuDNN's fused attention takes.
+# What cuDNN's fused attention takes, from which generation of GPUs (Ampere) on.
 _CUDNN_LARGEST_HEAD, _CUDNN_HEAD_MULTIPLE = 128, 8
+_CUDNN_CAPABILITY = (8, 0)
 
 
 class BlockNorm(nn.RMSNorm):
@@ -253,8 +255,11 @@ def max_causal_logit(query: jax.Array, key: jax.Array) -> jax.Array:
 def _implementation(dtype: Any, head: int) -> Any:
     """cuDNN's fused attention where it can be had: it stores no logits."""
     fits = head <= _CUDNN_LARGEST_HEAD and head % _CUDNN_HEAD_MULTIPLE == 0
-    fused = jax.default_backend() == "gpu" and dtype == jnp.bfloat16 and fits
-    return "cudnn" if fused else "xla"
+    # "9.0" of an NVIDIA GPU; others have none, or one of another form.
+    capability = getattr(jax.devices()[0], "compute_capability", "")
+    numbers = re.fullmatch(r"(\d+)\.(\d+)", str(capability))
+    new = numbers and tuple(map(int, numbers.groups())) >= _CUDNN_CAPABILITY
+    return "cudnn" if new and fits and dtype == jnp.bfloat16 else "xla"
 
 
 def _dense(features: int, std: float, dtype: Any, name: str) -> nn.Dense:
