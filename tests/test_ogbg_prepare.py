@@ -226,7 +226,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_another_number_of_graphs_is_refused(from_csv):
     examples = {**tiny.EXAMPLES, "test": 12}
-    with pytest.raises(UserError, match="test.npz has 11 graphs, and should have 12"):
+    with pytest.raises(UserError, match=r"test\.npz has 11 graphs, and should have 12"):
         read_split(from_csv, examples, "test")
 
 
