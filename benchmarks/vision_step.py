@@ -178,6 +178,22 @@ def vit_flops(image: int) -> float:
     return 3 * forward - first
 
 
+def in_pairs(
+    by_hand: Callable[[], Any], ours: Callable[[], Any], rounds: int
+) -> list[tuple[float, float]]:
+    """Seconds of both, in turns, once a round."""
+    pairs = []
+    for i in range(rounds):
+        # Who goes first alternates, so that drift of the machine hits both.
+        seconds = {}
+        for step in (by_hand, ours) if i % 2 else (ours, by_hand):
+            start = time.perf_counter()
+            step()
+            seconds[step] = time.perf_counter() - start
+        pairs.append((seconds[by_hand], seconds[ours]))
+    return pairs
+
+
 def measure(name: str, batch_size: int, image: int, rounds: int) -> None:
     """Times the two steps in turns, counts, and prints a line."""
     workload = image_workload(name, batch_size, image)
@@ -197,15 +213,7 @@ def measure(name: str, batch_size: int, image: int, rounds: int) -> None:
     )
     # The first steps warm up, and show that both compute the same thing.
     np.testing.assert_allclose(ours(), by_hand(), rtol=1e-4)
-    pairs = []
-    for i in range(rounds):
-        # Who goes first alternates, so that drift of the machine hits both.
-        seconds = {}
-        for step in (by_hand, ours) if i % 2 else (ours, by_hand):
-            start = time.perf_counter()
-            step()
-            seconds[step] = time.perf_counter() - start
-        pairs.append((seconds[by_hand], seconds[ours]))
+    pairs = in_pairs(by_hand, ours, rounds)
     flops = {"resnet50": resnet50_flops, "vit": vit_flops}[name](image) * batch_size
     xla_flops *= jax.device_count()  # XLA counts those of one device
     print(

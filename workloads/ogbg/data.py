@@ -46,7 +46,7 @@ class PackedGraphs:
         """Batches of a split; see `DataSource.batches`.
 
         To begin at `position` the batches before it are counted out, as what fits in
-        one decides where the next begins: some 0.1 s an epoch of ogbg.
+        one decides where the next begins: 0.15 s an epoch of ogbg.
         """
         graphs = self._load("train" if split == "eval_train" else split)
         limits = capacity(batch_size, self._room, jax.device_count())

@@ -46,14 +46,14 @@ class Capacity(NamedTuple):
 
 
 def capacity(batch_size: int, room: Room, devices: int) -> Capacity:
-    """The capacity of a batch of `batch_size` graphs, which `devices` divides.
+    """The capacity of a batch of `batch_size` graphs, which `devices` should divide.
 
     There are 8 shards, or as many of them as divide the batch: the same on 1, 2, 4
     and 8 devices. On any other number of devices there are more, so that it divides
     them.
     """
     shards = math.lcm(math.gcd(batch_size, SHARDS), devices)
-    graphs = batch_size // shards
+    graphs = -(-batch_size // shards)
     return Capacity(shards, graphs, room.nodes * graphs, room.edges * graphs)
 
 
