@@ -225,7 +225,7 @@ def test_a_beaten_trial_says_so_in_its_record(tmp_path, monkeypatch, capsys):
         "import optax\n"
         "from algoperf.optax_submission import optax_submission\n"
         "get_batch_size, init_optimizer_state, update_params = optax_submission(\n"
-        "    lambda hyperparameters, step_hint: optax.adam(hyperparameters.learning_rate"
+        "    lambda point, step_hint: optax.adam(point.learning_rate"
         " / 20))\n"
     )
     line = ["run", "--workload=digits", "--submission_path=plain.py", "--rng_seed=0",
