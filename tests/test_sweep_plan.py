@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -298,3 +299,13 @@ def test_flags_for_a_name_that_is_not_there_are_refused(listed):
     )
     with pytest.raises(UserError, match=re.escape("[run.digit]")):
         listed(plan)
+
+
+def test_the_plan_in_the_documentation_is_one():
+    text = (Path(__file__).parents[1] / "docs/clusters.md").read_text()
+    block = re.search(r"```toml\n(.*?)```", text, re.DOTALL)
+    assert block
+    plan = plan_of(tomllib.loads(block[1]), "docs")
+    assert (plan.trials, plan.seed, plan.studies) == (5, 2026, (0, 1, 2))
+    assert plan.submissions[1].tuning_search_space == "wide.json"
+    assert plan.flags_for == {"mnist_mini": {"eval_batch_size": 500}}
