@@ -125,7 +125,19 @@ def test_the_quick_reading_of_a_record_reads_what_json_would(tmp_path):
         assert read_state(folder) == quick
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"outcome": "reached', "\udcff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"outcome": "reached',
+        '{"outcome": "reached", "reached": {"step": 3}}',
+        '{"outcome": null, "settings": {"seed": 3}}',
+        '{"outcome": "reached", "best": "much"}',
+        "\udcff",
+    ],
+)
 def test_a_record_that_cannot_be_read_is_not_over(tmp_path, text):
     folder = write_trial(tmp_path, 1)
     (folder / records.TRIAL).write_text(text, errors="surrogateescape")
