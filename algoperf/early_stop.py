@@ -87,15 +87,29 @@ def beaten(folder: Path, settings: Mapping[str, Any]) -> Deadline | None:
             continue
         if number > own and number > _ALWAYS_COUNTED:
             continue
-        record = records.read_json(sibling / records.TRIAL)
-        if not isinstance(record, dict) or record.get("outcome") != "reached":
+        time_s = _time_to_target(sibling, settings)
+        if time_s is None:
             continue
-        if _shared(record.get("settings", {})) != _shared(settings):
-            continue
-        time_s = record["reached"]["submission_s"]
         why = {"reason": "beaten", "by_trial": number, "submission_s": time_s}
         found.append(Deadline(time_s, why))
     return min(found, key=lambda one: one.after_s, default=None)
+
+
+def _time_to_target(folder: Path, settings: Mapping[str, Any]) -> float | None:
+    """Submission seconds in which a trial of these settings reached the target.
+
+    None if it has not, and for what cannot be read: a damaged sibling must not end
+    the trial that looks at it.
+    """
+    try:
+        record = records.read_json(folder / records.TRIAL)
+        if record["outcome"] != "reached":
+            return None
+        if _shared(record["settings"]) != _shared(settings):
+            return None
+        return float(record["reached"]["submission_s"])
+    except (OSError, TypeError, KeyError, ValueError, AttributeError):
+        return None
 
 
 def _number(folder: Path) -> int | None:

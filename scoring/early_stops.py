@@ -30,7 +30,7 @@ def notes_on_beaten(
         why = _why(trial, "beaten")
         if why is None:
             continue
-        time_s = times.get(why.get("by_trial"), math.inf)
+        time_s = times.get(why.get("by_trial", 0), math.inf)
         if time_s <= _number(why.get("submission_s")):
             continue
         what = "stopped early because of a faster trial that does not count here"

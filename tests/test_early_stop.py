@@ -68,6 +68,23 @@ def test_a_sibling_has_to_count_wherever_the_trial_counts(tmp_path):
     assert beaten(tmp_path / "trial_1", SETTINGS).after_s == 2.0
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"outcome": "reached"}',
+        '{"outcome": "reached", "settings": 3, "reached": null}',
+        '{"outcome":"reached", "settings":{"limits":{"max_steps":9}}, "reached":{}}',
+    ],
+)
+def test_a_damaged_sibling_does_not_beat(tmp_path, text):
+    (tmp_path / "trial_1").mkdir()
+    (tmp_path / "trial_1/trial.json").write_text(text)
+    (tmp_path / "trial_3/trial.json").mkdir(parents=True)
+    assert beaten(tmp_path / "trial_2", SETTINGS) is None
+
+
 def test_the_deadline_passes_when_more_was_spent_than_it_allows():
     stop = EarlyStop([lambda: cap(3.0), lambda: Deadline(20.0, {"reason": "beaten"})])
     progress = Progress(step=3)

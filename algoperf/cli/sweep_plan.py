@@ -36,8 +36,9 @@ def read_plan(file: str | None, values: flags.FlagValues) -> Plan:
     """
     content = read_plan_file(Path(file)) if file else {}
     for name in ("submissions", "workloads"):
-        if values[name].value:
-            content[name] = [part.strip() for part in values[name].value.split(",")]
+        names: str | None = values[name].value
+        if names:
+            content[name] = [part.strip() for part in names.split(",")]
     for name in ("studies", "trials", "seed", "experiment_dir"):
         if values[name].value is not None:
             content[name] = values[name].value

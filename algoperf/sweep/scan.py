@@ -59,7 +59,7 @@ def read_state(folder: str | Path) -> TrialState:
         state = _state_of(text)
     except FileNotFoundError:
         state = TrialState()
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return TrialState(running=is_running(folder))  # unreadable: `run` refuses it
     if state.outcome is not None:
         return state
@@ -95,7 +95,7 @@ def _state_of(text: str) -> TrialState:
     return TrialState(
         outcome=outcome,
         steps=int(_field(text, "steps") or 0),
-        best=_field(text, "best"),
+        best=None if (best := _field(text, "best")) is None else float(best),
         reached_s=reached["submission_s"] if reached else None,
         spent_s=float(seconds["total"]) if seconds else 0.0,
         metric=settings["workload"]["metric"] if settings else None,
