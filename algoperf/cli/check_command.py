@@ -21,10 +21,10 @@ Ten steps and an evaluation on digits; one abstract step, on shapes alone, on ev
 workload; and what in its files the rules forbid. Exit code 0 if nothing was found.
 
 With --workload=NAMES (or all, full, base, mini) these are compiled for this hardware
-instead and, where memory and time allow, run for a few steps: memory, hours, disk and the
-cost of the whole study. Data that is not there is replaced by random batches. The flags are
-those of `algoperf run`; without --num_studies and --num_tuning_trials, costs are those
-of a whole submission by the scoring rules."""
+instead and, where memory and time allow, run for a few steps: memory, hours, disk and
+the cost of the whole study. Data that is not there is replaced by random batches. The
+flags are those of `algoperf run`; without --num_studies and --num_tuning_trials, costs
+are those of a whole submission by the scoring rules."""
 
 RULES = "mini"  # all versions but the oldest have as many studies and trials
 EXIT_FOUND = 1
