@@ -250,7 +250,8 @@ def course(
         evaluations = steps // every + (every > 1) + (steps > 1 and steps % every > 0)
     else:
         period_s = limits.eval_period_s or charged_s
-        evaluations = 1 + int(charged_s // period_s) + (charged_s % period_s > 0)
+        by_time = 1 + int(charged_s // period_s) + (charged_s % period_s > 0)
+        evaluations = min(by_time, steps)  # at most one after each step
     return Course(steps, charged_s, evaluations, evaluations * one_eval_s, evaluations)
 
 

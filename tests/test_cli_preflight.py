@@ -5,6 +5,7 @@ import json
 import pytest
 from fakes import PLAIN_SUBMISSION
 
+from algoperf.cli.check_command import _expanded
 from algoperf.cli.main import main
 
 NEEDS_VALUES = "if jax.tree.leaves(current_param_container)[0].sum() > 1e9: exit()"
@@ -79,7 +80,15 @@ def test_a_self_tuning_submission_has_one_trial_a_study(folder, capsys):
     assert "not run, derived from its operations" in capsys.readouterr().out
 
 
-def test_groups_of_workloads(capsys):
+def test_words_for_many_workloads():
+    assert _expanded("digits, mnist") == "digits,mnist"
+    base, full = (_expanded(word).split(",") for word in ("base", "full"))
+    assert {"imagenet_resnet", "imagenet_vit"} < set(base) < set(full)
+    assert "imagenet_resnet_silu" in set(full) - set(base)
+    assert set(_expanded("mini,full").split(",")) == set(_expanded("all").split(","))
+
+
+def test_names_of_groups_and_of_workloads_mix(capsys):
     """Names are read before anything is compiled, so a wrong one is quick."""
     assert main(["check", "adamw", "--workload=mini,nothing", "--steps=0"]) == 2
     assert "no workload 'nothing'" in capsys.readouterr().err

@@ -203,6 +203,13 @@ def test_evaluation_batches_are_rounded_up_as_evaluations_do(nadamw):
     assert evaluation_size(nadamw, facts, asked=10) == 10
 
 
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_steps_longer_than_the_period_are_evaluated_one_by_one(steps):
+    limits = Limits(max_runtime_s=1e9, eval_period_s=10.0)
+    found = course(steps, limits, step_s=25.0, compile_s=0.0, one_eval_s=1.0)
+    assert found.evaluations == simulated_evaluations(steps, limits, 25.0) == steps
+
+
 def test_batches_of_an_evaluation_are_padded_passes_over_each_split():
     examples = {"train": 99, "eval_train": 10, "validation": 11, "test": 1}
     assert eval_batches(made_up_facts(examples=examples), eval_size=5) == 2 + 3 + 1

@@ -20,11 +20,11 @@ USAGE = """algoperf check PATH: loads a submission, tries it, and reads its file
 Ten steps and an evaluation on digits; one abstract step, on shapes alone, on every full
 workload; and what in its files the rules forbid. Exit code 0 if nothing was found.
 
-With --workload=NAMES (or all, full, mini) these are compiled for this hardware instead
-and, where memory and time allow, run for a few steps: memory, hours, disk and the cost
-of the whole study. Data that is not there is replaced by random batches. The flags are
-those of `algoperf run`; without --num_studies and --num_tuning_trials, costs are those
-of a whole submission by the scoring rules."""
+With --workload=NAMES (or all, full, base, mini) these are compiled for this hardware
+instead and, where memory and time allow, run for a few steps: memory, hours, disk and
+the cost of the whole study. Data that is not there is replaced by random batches. The
+flags are those of `algoperf run`; without --num_studies and --num_tuning_trials, costs
+are those of a whole submission by the scoring rules."""
 
 RULES = "mini"  # all versions but the oldest have as many studies and trials
 EXIT_FOUND = 1
@@ -103,10 +103,12 @@ def _study_by_the_rules(values: flags.FlagValues) -> None:
 
 
 def _expanded(names: str) -> str:
-    """Names of workloads, with `all`, `full` and `mini` for many."""
+    """Names of workloads, with words for many; `base` are the full ones scored."""
+    full = [facts for facts in CATALOG.values() if facts.scale == "full"]
     groups = {
         "all": list(CATALOG),
-        "full": [facts.name for facts in CATALOG.values() if facts.scale == "full"],
+        "full": [facts.name for facts in full],
+        "base": [facts.name for facts in full if facts.base == facts.name],
         "mini": [facts.name for facts in CATALOG.values() if facts.scale == "mini"],
     }
     words = [word.strip() for word in names.split(",")]
