@@ -232,10 +232,11 @@ def measure_tokenizing(count: int) -> None:
     import tensorflow_datasets as tfds
 
     generated, decode = phrases.pairs("train", count, 0), phrases.tokenizer().decode
-    texts = [
-        tuple(decode(generated.sentence(i, side)[:-1]) for side in (0, 1))
-        for i in range(count)
-    ]
+
+    def text(i: int, side: int) -> str:
+        return decode(generated.sentence(i, side)[:-1].tolist())
+
+    texts = [(text(i, 0), text(i, 1)) for i in range(count)]
     name, config, version = HOME_17.split("/")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / HOME_17

@@ -73,7 +73,7 @@ class Local:
                     self.sweep.command(task),
                     self.sweep.log(task),
                     place.environment(self.environment),
-                    place.pin,
+                    place.cpus,
                 )
                 self._running[place] = task, Supervised(job, self.max_restarts)
                 self.view.started(task)

@@ -25,15 +25,6 @@ class Place:
             own["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus)
         return own
 
-    def pin(self) -> None:
-        """Keeps this process, with the threads it starts, on the place's CPUs.
-
-        XLA makes as many threads as there are CPUs that a process may use. Where the
-        system cannot pin (macOS), nothing is done.
-        """
-        if self.cpus and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(0, self.cpus)
-
 
 def places(
     workers: int | None,

@@ -1,36 +1,32 @@
 """One task's process: started, started again if it dies, stopped in good order."""
 
-import ctypes
 import os
 import re
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from algoperf.sweep import child
+
 # A process that a signal ended is negative in Python; above 128 is the shell's, and
 # also `algoperf run`'s own after it has saved because of a signal.
 _SIGNALLED = 128
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 End = Literal["ended", "died", "stopped"]
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to run for a task, where its output goes, and how it is prepared.
-
-    `prepare` runs in the new process before the command does.
-    """
+    """What to run for a task, where its output goes, and on which CPUs (or any)."""
 
     command: Sequence[str]
     log: Path
     environment: Mapping[str, str]
-    prepare: Callable[[], None] = lambda: None
+    cpus: tuple[int, ...] = ()
 
 
 @dataclass
@@ -83,21 +79,20 @@ class Supervised:
             self._process.send_signal(number)
 
     def _start(self, why: str) -> None:
-        job, parent = self.job, os.getpid()
+        job = self.job
         job.log.parent.mkdir(parents=True, exist_ok=True)
         with open(job.log, "ab") as log:
             now = time.strftime("%Y-%m-%d %H:%M:%S")
             log.write(f"--- {now} {why}\n".encode())
             log.flush()
             self._process = subprocess.Popen(
-                job.command,
+                child.line(os.getpid(), job.cpus, list(job.command)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=dict(job.environment),
                 # Ctrl-C on the terminal is the parent's: it stops the trials itself.
                 start_new_session=True,
-                preexec_fn=lambda: _in_child(parent, job.prepare),
             )
 
 
@@ -127,12 +122,3 @@ def last_words(log: Path) -> str:
     ]
     last = (ours or errors or spoken or [""])[-1]
     return last.removeprefix("algoperf: ")
-
-
-def _in_child(parent: int, prepare: Callable[[], None]) -> None:
-    """Before the command runs: no trial outlives the sweep that watches it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it has died meanwhile
-            os._exit(_SIGNALLED + signal.SIGTERM)
-    prepare()

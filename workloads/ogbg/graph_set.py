@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -177,8 +178,9 @@ def _check_starts(what: str, name: str, begin: np.ndarray, count: int) -> None:
 
 
 def _check_none(
-    what: str, bad: np.ndarray, problem: str, graph: np.ndarray | None = None
+    what: str, bad: Any, problem: str, graph: np.ndarray | None = None
 ) -> None:
+    """`bad` is true for what has the problem, and belongs to `graph` where given."""
     if bad.any():
         first = int(np.argmax(bad))
         number = first if graph is None else int(graph[first])
