@@ -43,10 +43,12 @@ class Together:
             threading.Thread(target=self._look_for_stops, daemon=True).start()
 
     def agree(self, find: Callable[[], Any]) -> Any:
+        # Before anything is counted: where it raises, `tell` answers to this key.
+        value = find() if self.first else None
         key = f"algoperf/agreed/{self._agreed}"
         self._agreed += 1
         if self.first:
-            message = self._send(key, value=find())
+            message = self._send(key, value=value)
         else:
             text = self._client.blocking_key_value_get(key, PATIENCE_S * 1000)
             message = json.loads(text)

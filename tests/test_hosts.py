@@ -89,6 +89,18 @@ def test_an_error_of_the_first_process_ends_the_others(pair):
         second.agree(not_called)
 
 
+def test_so_does_one_in_what_should_have_been_agreed(pair):
+    def full_disk() -> None:
+        raise UserError("the disk is full")
+
+    first, second = pair
+    with pytest.raises(UserError) as raised:
+        first.agree(full_disk)
+    first.tell(raised.value)
+    with pytest.raises(ToldError, match="the disk is full"):
+        second.agree(not_called)
+
+
 @pytest.mark.parametrize("asked", [0, 1])
 def test_a_signal_to_any_process_stops_all_at_the_same_place(pair, asked):
     pair[asked].ask_to_stop(signal.SIGTERM)
