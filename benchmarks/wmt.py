@@ -236,10 +236,11 @@ def measure_tokenizing(count: int) -> None:
     import tensorflow_datasets as tfds
 
     generated, decode = phrases.pairs("train", count, 0), phrases.tokenizer().decode
-    texts = [
-        tuple(decode(generated.sentence(i, side)[:-1]) for side in (0, 1))
-        for i in range(count)
-    ]
+    source, target = (
+        [decode(generated.sentence(i, side)[:-1].tolist()) for i in range(count)]
+        for side in (0, 1)
+    )
+    texts = list(zip(source, target, strict=True))
     name, config, version = HOME_17.split("/")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / HOME_17
