@@ -39,12 +39,21 @@ def softmax_cross_entropy(
       mask: [...], 1 for real examples, 0 for padding.
       label_smoothing: share spread evenly over all classes; may be traced.
     """
-    classes = logits.shape[-1]
     if mask is not None:
         # Masking the loss alone would let NaN in padding into the gradient.
         logits = jnp.where(mask[..., None] > 0, logits, 0.0)
+    # Of the highest logit, so that large ones lose no digits.
+    logits = logits - jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True))
+    norm = jnp.log(jnp.sum(jnp.exp(logits), axis=-1))
     if labels.ndim < logits.ndim:
-        labels = jax.nn.one_hot(labels, classes, dtype=logits.dtype)
-    smoothed = (1.0 - label_smoothing) * labels + label_smoothing / classes
-    per_example = -jnp.sum(smoothed * jax.nn.log_softmax(logits), axis=-1)
+        # Looked up: one-hot rows of a large vocabulary take time.
+        labelled = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+        total = 1.0
+    else:
+        labelled = jnp.sum(labels * logits, axis=-1)
+        total = jnp.sum(labels, axis=-1)
+    by_label = total * norm - labelled
+    per_example = (1.0 - label_smoothing) * by_label + label_smoothing * (
+        norm - jnp.mean(logits, axis=-1)
+    )
     return masked(per_example, mask)

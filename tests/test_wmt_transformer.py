@@ -126,10 +126,10 @@ def test_dropout_is_after_embeddings_and_branches_and_only_in_training():
     params = random_params(model)
     inputs, targets = padded(SOURCES, 8), padded(TARGETS, 8)
 
+    @functools.partial(jax.jit, static_argnames="train")
     def logits(rate, train=True, key=0):
-        return apply(
-            model,
-            params,
+        return model.apply(
+            {"params": params},
             inputs,
             targets,
             train=train,

@@ -105,7 +105,7 @@ FULL = (
 )
 MINI = (
     WMT_MINI,
-    _variant(WMT_MINI, "post_ln", _POST_LN, 80.0, 80.0),
-    _variant(WMT_MINI, "attention_temp", _TEMP, 80.0, 80.0),
+    _variant(WMT_MINI, "post_ln", _POST_LN, 77.216, 78.552),
+    _variant(WMT_MINI, "attention_temp", _TEMP, 75.327, 79.139),
     _variant(WMT_MINI, "glu_tanh", _GLU_TANH, 82.831, 83.612),
 )
