@@ -102,7 +102,7 @@ def _time_to_target(folder: Path, settings: Mapping[str, Any]) -> float | None:
     the trial that looks at it.
     """
     try:
-        record = records.read_json(folder / records.TRIAL)
+        record: Any = records.read_json(folder / records.TRIAL)
         if record["outcome"] != "reached":
             return None
         if _shared(record["settings"]) != _shared(settings):
