@@ -60,7 +60,11 @@ def plan_merge(sources: Sequence[Path], into: Path) -> Merge:
         for task, text in trials.items():
             folder = Path(text)
             if is_running(folder):
-                conflicts.append(f"{folder}: a process runs it; wait for its end")
+                lock = folder / records.LOCK
+                conflicts.append(
+                    f"{folder}: a process runs it ({lock.read_text()}); wait for its "
+                    f"end, or delete {records.LOCK} if that machine has crashed"
+                )
             if task not in chosen:
                 chosen[task] = folder
                 if root != into:
