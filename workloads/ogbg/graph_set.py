@@ -164,7 +164,7 @@ def check(what: str, graphs: GraphSet) -> None:
     num_nodes, num_edges = graphs.sizes.T
     _check_none(what, num_nodes < 1, "has no node")
     limit = np.repeat(num_nodes, num_edges)
-    outside = (graphs.ends >= limit[:, None]).any(axis=1)
+    outside = np.asarray(np.any(graphs.ends >= limit[:, None], axis=1))
     owners = np.repeat(np.arange(len(graphs)), num_edges)
     _check_none(what, outside, "has an edge that ends outside of it", owners)
     unknown = (graphs.labels < MISSING) | (graphs.labels > 1)
