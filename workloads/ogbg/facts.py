@@ -44,8 +44,8 @@ BASE_MINI = replace(
     name="ogbg_mini",
     base="ogbg_mini",
     scale="mini",
-    validation_target=0.6,
-    test_target=0.6,
+    validation_target=0.84,
+    test_target=0.878,
     max_runtime_s=600,
     eval_period_s=None,
     eval_period_steps=300,
@@ -102,9 +102,10 @@ FULL = (
     _variant(BASE, "silu", _SILU, 0.282178, 0.272144),
     _variant(BASE, "model_size", _MODEL_SIZE, 0.269446, 0.253051),
 )
+# Of one seed so far; the last two have their base's targets, not calibrated.
 MINI = (
     BASE_MINI,
-    _variant(BASE_MINI, "gelu", _GELU, 0.6, 0.6),
-    _variant(BASE_MINI, "silu", _SILU, 0.6, 0.6),
-    _variant(BASE_MINI, "model_size", _MODEL_SIZE_MINI, 0.6, 0.6),
+    _variant(BASE_MINI, "gelu", _GELU, 0.873, 0.925),
+    _variant(BASE_MINI, "silu", _SILU, 0.84, 0.878),
+    _variant(BASE_MINI, "model_size", _MODEL_SIZE_MINI, 0.84, 0.878),
 )

@@ -165,11 +165,12 @@ def check(what: str, graphs: GraphSet) -> None:
     num_nodes, num_edges = graphs.sizes.T
     _check_none(what, num_nodes < 1, "has no node")
     limit = np.repeat(num_nodes, num_edges)
-    outside = (graphs.ends >= limit[:, None]).any(axis=1)
+    outside = np.any(graphs.ends >= limit[:, None], axis=1)
     owners = np.repeat(np.arange(len(graphs)), num_edges)
     _check_none(what, outside, "has an edge that ends outside of it", owners)
-    unknown = (graphs.labels < MISSING) | (graphs.labels > 1)
-    _check_none(what, unknown.any(axis=1), "has a label that is not 0, 1 or missing")
+    labels = graphs.labels
+    unknown = (labels.min(axis=1) < MISSING) | (labels.max(axis=1) > 1)
+    _check_none(what, unknown, "has a label that is not 0, 1 or missing")
 
 
 def _check_starts(what: str, name: str, begin: np.ndarray, count: int) -> None:
