@@ -81,8 +81,15 @@ def assert_trained(record, values, words: dict[str, int] | None):
         assert edits == pytest.approx(round(edits))
 
 
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("real", [True, False])
+@pytest.mark.parametrize(
+    ("name", "real"),
+    [
+        ("librispeech_conformer", True),
+        ("librispeech_deepspeech", False),
+        pytest.param("librispeech_conformer", False, marks=pytest.mark.slow),
+        pytest.param("librispeech_deepspeech", True, marks=pytest.mark.slow),
+    ],
+)
 def test_small_models_train_for_ten_steps(tmp_path, name, real):
     folder = raw.write_prepared(tmp_path) if real else None
     record, values = trained(tmp_path, name, SMALL[name], folder)
@@ -111,6 +118,7 @@ def test_without_a_tokenizer_a_run_is_refused(tmp_path):
         trained(tmp_path, name, SMALL[name], folder)
 
 
+@pytest.mark.slow
 def test_under_strict_a_damaged_utterance_ends_the_trial(tmp_path):
     bad = raw.names_of("train")[7]
     audio = {bad: raw.flac(raw.samples(bad))[:-300]}

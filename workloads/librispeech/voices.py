@@ -91,7 +91,7 @@ def draw_voices(draw: RawDraws, count: int) -> Voice:
         tract=0.95 + 0.25 * height + draw(-0.06, 0.06, count),
         slowness=draw(0.85, 1.2, count),
         loudness=600 * 2 ** draw(0.0, 3.0, count),
-        noise=0.01 * 2 ** draw(0.0, 4.5, count),
+        noise=0.05 * 2 ** draw(0.0, 4.5, count),
     )
 
 
