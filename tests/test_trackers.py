@@ -87,7 +87,7 @@ class StopAt(Quiet):
 
     def stepped(self, progress, submission_s):
         if progress.step == self.step:
-            self.stop.signal_number = 15
+            self.stop.ask(15)
 
 
 def run(

@@ -18,7 +18,8 @@ from workloads.catalog import CATALOG
 USAGE = """algoperf check PATH: loads a submission, tries it, and reads its files
 
 Ten steps and an evaluation on digits; one abstract step, on shapes alone, on every full
-workload; and what in its files the rules forbid. Exit code 0 if nothing was found.
+workload that is no variant; and what in its files the rules forbid. Exit code 0 if
+nothing was found.
 
 With --workload=NAMES (or all, full, base, mini) these are compiled for this hardware
 instead and, where memory and time allow, run for a few steps: memory, hours, disk and
@@ -157,7 +158,8 @@ def _traced(submission: Any, point: Any):
     from workloads.loading import without_data
 
     for facts in CATALOG.values():
-        if facts.scale != "full" or facts.name == TRIED_ON:
+        is_variant = facts.base != facts.name
+        if facts.scale != "full" or is_variant or facts.name == TRIED_ON:
             continue
         try:
             size = trace_step(without_data(facts.name), submission, point)
