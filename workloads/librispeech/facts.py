@@ -187,7 +187,7 @@ MINI = (
     _variant(DEEPSPEECH_MINI, "tanh", _TANH, 0.0518, 0.0601),
     # Provisional, not calibrated yet: as the variant that is hardest so far.
     _variant(DEEPSPEECH_MINI, "no_resnet", _NO_RESNET, 0.06, 0.07),
-    # Provisional as well. Twice as many masks as the base has, or nearly, as at full scale.
+    # Provisional as well. About twice as many masks as the base has, as at full scale.
     _variant(
         DEEPSPEECH_MINI,
         "norm_and_spec_aug",
