@@ -6,7 +6,6 @@ import jax
 import numpy as np
 import pytest
 import speech_files as raw
-from fakes import made_up_facts
 
 from algoperf.data import permutation
 from algoperf.data_options import DataOptions
@@ -15,12 +14,8 @@ from workloads.librispeech.data import LibriSpeech, random_speech, unpacked
 from workloads.librispeech.flac import CorruptAudio, decode_flac, read_header
 from workloads.librispeech.tokenizers import (
     MODEL_FILE,
-    LetterTokenizer,
     SentencePieceTokenizer,
-    tokens_of,
-    train_sentencepiece,
 )
-from workloads.librispeech.workload import build_conformer
 
 MAX_SAMPLES, MAX_TOKENS, BATCH = 16_000, 64, 4
 TRAIN = raw.EXAMPLES["train"]
@@ -268,54 +263,3 @@ def test_a_flipped_bit_in_flac_is_found():
     data[len(data) // 2] ^= 4
     with pytest.raises(CorruptAudio):
         decode_flac(bytes(data), "x")
-
-
-# --- tokenizers ---------------------------------------------------------------------
-
-
-def test_sentencepiece_is_trained_the_same_and_read_by_the_library():
-    from sentencepiece import SentencePieceProcessor
-
-    texts = [raw.transcript(f"1-2-{i}") for i in range(40)]
-    model = train_sentencepiece(texts, raw.VOCAB_SIZE)
-    assert model == train_sentencepiece(texts, raw.VOCAB_SIZE)
-    library = SentencePieceProcessor(model_proto=model)
-    assert library.get_piece_size() == raw.VOCAB_SIZE
-    assert [library.id_to_piece(i) for i in range(3)] == ["<unk>", "<s>", "</s>"]
-    # Every character of the texts has a piece: nothing is unknown.
-    assert all(0 not in library.encode(text) for text in texts)
-
-
-def test_texts_that_are_too_few_for_the_pieces_are_an_error():
-    with pytest.raises(UserError, match="no tokenizer of 1,024 pieces can be trained"):
-        train_sentencepiece(["A B", "C"])
-
-
-def test_an_empty_transcript_is_the_end_alone(folder):
-    assert tokens_of(SentencePieceTokenizer(folder / MODEL_FILE), "") == [2]
-
-
-def test_a_tokenizer_has_to_be_there_and_whole(tmp_path, folder):
-    path = tmp_path / MODEL_FILE
-    with pytest.raises(
-        UserError, match=r"spm_model.vocab is missing; without it there"
-    ):
-        SentencePieceTokenizer(path)
-    path.write_bytes(b"\x0a\x05no model")
-    with pytest.raises(UserError, match="is no SentencePiece model"):
-        SentencePieceTokenizer(path)
-
-
-def test_a_model_of_another_vocabulary_is_refused(folder):
-    facts = made_up_facts(loss="ctc_loss", scale="full", examples=raw.EXAMPLES)
-    with pytest.raises(UserError, match=r"vocab has 48 pieces, .* vocab_size 1,024"):
-        build_conformer(facts, folder, DataOptions())
-
-
-def test_letters_at_the_start_of_words_are_pieces_of_their_own():
-    tokenizer = LetterTokenizer("abc")
-    pieces = tokenizer.encode("ab ca")
-    assert pieces == [3, 7, 5, 6]
-    assert tokenizer.decode([*pieces, 2]) == "ab ca"
-    assert tokenizer.decode([7, 3, 0, 2]) == "b a"
-    assert tokenizer.vocab_size == 9

@@ -79,8 +79,8 @@ CONFORMER_MINI = replace(
     name="librispeech_conformer_mini",
     base="librispeech_conformer_mini",
     scale="mini",
-    validation_target=0.2,
-    test_target=0.2,
+    validation_target=0.0394,
+    test_target=0.0487,
     max_runtime_s=600,
     eval_period_s=None,
     eval_period_steps=200,
@@ -109,6 +109,8 @@ DEEPSPEECH_MINI = replace(
     CONFORMER_MINI,
     name="librispeech_deepspeech_mini",
     base="librispeech_deepspeech_mini",
+    validation_target=0.0197,
+    test_target=0.0158,
     model={
         "vocab_size": 37,
         "encoder_dim": 32,
@@ -175,20 +177,22 @@ MINI = (
         CONFORMER_MINI,
         "attention_temperature",
         _ATTENTION_TEMPERATURE,
-        0.2,
-        0.2,
+        0.0387,
+        0.0516,
     ),
-    _variant(CONFORMER_MINI, "layernorm", _LAYERNORM, 0.2, 0.2),
-    _variant(CONFORMER_MINI, "gelu", _GELU, 0.2, 0.2),
+    _variant(CONFORMER_MINI, "layernorm", _LAYERNORM, 0.035, 0.0387),
+    # Provisional, not calibrated yet: a little easier than the base.
+    _variant(CONFORMER_MINI, "gelu", _GELU, 0.05, 0.06),
     DEEPSPEECH_MINI,
-    _variant(DEEPSPEECH_MINI, "tanh", _TANH, 0.2, 0.2),
-    _variant(DEEPSPEECH_MINI, "no_resnet", _NO_RESNET, 0.2, 0.2),
-    # Twice as many masks as the base has, or nearly, as at full scale.
+    _variant(DEEPSPEECH_MINI, "tanh", _TANH, 0.0518, 0.0601),
+    # Provisional, not calibrated yet: as the variant that is hardest so far.
+    _variant(DEEPSPEECH_MINI, "no_resnet", _NO_RESNET, 0.06, 0.07),
+    # Provisional as well. About twice as many masks as the base has, as at full scale.
     _variant(
         DEEPSPEECH_MINI,
         "norm_and_spec_aug",
         _NORMS | {"freq_mask_count": 2, "time_mask_count": 3},
-        0.2,
-        0.2,
+        0.06,
+        0.07,
     ),
 )
