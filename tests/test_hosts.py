@@ -226,15 +226,16 @@ def test_two_processes_train_as_one_and_go_on_after_a_signal_to_either(tmp_path)
     assert "was written with --rng_seed=7, not 8" in refused[0][2]
     assert "rng_seed" not in refused[1][2]
 
+    before = len(numbers(two))
     goes_on = start_pair(two, "--max_global_steps=4000")
-    wait_for_evaluations(goes_on[0], two, len(numbers(two)) + 1, PATIENCE_S)
+    wait_for_evaluations(goes_on[0], two, before + 1, PATIENCE_S)
     goes_on[0].send_signal(signal.SIGINT)
     results = ended(goes_on)
     assert [code for code, _, _ in results] == [130, 130]
     assert f"resumed from step {record['steps']}" in results[0][1]
 
     expected, found = numbers(one), numbers(two)
-    assert len(found) > 4
+    assert len(found) > before >= 3
     for row, other in zip(expected, found, strict=False):
         assert row.keys() == other.keys()
         np.testing.assert_allclose(
