@@ -131,6 +131,25 @@ def variant(base: Facts, suffix: str, **changes: Any) -> Facts:
     return replace(base, name=f"{stem}_{suffix}{tail}", **changes)
 
 
+def model_variant(
+    base: Facts,
+    suffix: str,
+    fields: Mapping[str, Any],
+    validation_target: float,
+    test_target: float,
+    **changes: Any,
+) -> Facts:
+    """A variant whose model has these fields besides its base's, and its targets."""
+    return variant(
+        base,
+        suffix,
+        model={**base.model, **fields},
+        validation_target=validation_target,
+        test_target=test_target,
+        **changes,
+    )
+
+
 def index(facts: Iterable[Facts]) -> Mapping[str, Facts]:
     """A catalog by name; refuses two of a name and a base that is not there."""
     catalog: dict[str, Facts] = {}

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from algoperf.compat import names_in_files
+from algoperf.facts import UserError
 from algoperf.jax_sharding_utils import BATCH_AXIS, get_batch_dim_sharding, get_mesh
 from algoperf.submission import Submission, keep_everything, next_batch
 from algoperf.submission_calls import three_values
@@ -34,7 +35,17 @@ def style_of(submission: Submission, wanted: Style = "auto") -> Literal["jit", "
 
 
 def as_jit_style(submission: Submission) -> Submission:
-    """The submission with functions that take and return arrays without the axis."""
+    """The submission with functions that take and return arrays without the axis.
+
+    Raises:
+      UserError: several processes train together: the axis is that of one's devices.
+    """
+    if jax.process_count() > 1:
+        raise UserError(
+            "submissions in the pmap style run in one process, and this one is one of "
+            f"{jax.process_count()}. Run it without --distributed, or let it use "
+            "jax.jit."
+        )
 
     # One object for a trial: it is a static argument of what the submission compiles.
     @functools.cache

@@ -167,12 +167,7 @@ class TrialRun:
         trackers: Trackers,
     ) -> Trial:
         facts = self.workload.facts
-        with submission_code(submission.get_batch_size):
-            batch_size = global_batch_size(submission, facts, jax.device_count())
-        with submission_code(
-            submission.get_eval_batch_size or submission.get_batch_size
-        ):
-            named_size = eval_batch_size(submission, facts)
+        batch_size, named_size = self._batch_sizes(submission)
         record["batch_size"] = batch_size
         data_key, optimizer_key, model_key, step_key = jax.random.split(
             jax.random.PRNGKey(self.plan.seed), 4
@@ -217,6 +212,15 @@ class TrialRun:
             saved_step=progress.step if progress.preemption_count else None,
             early_stop=self._early_stop(record["settings"]),
         )
+
+    def _batch_sizes(self, submission: Submission) -> tuple[int, int | None]:
+        """The submission's batch sizes of training and, if it names one, evaluation."""
+        facts = self.workload.facts
+        with submission_code(submission.get_batch_size):
+            batch_size = global_batch_size(submission, facts, jax.device_count())
+        asked = submission.get_eval_batch_size or submission.get_batch_size
+        with submission_code(asked):
+            return batch_size, eval_batch_size(submission, facts)
 
     def _clock(self, progress: Progress) -> Clock:
         charge_compile = self.options.charge_compile

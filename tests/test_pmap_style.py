@@ -12,7 +12,16 @@ import pytest
 from test_resume import start
 
 import algoperf.spec
-from algoperf.pmap_style import OldWorkload, merged, split_batch, stacked, style_of
+from algoperf.cli.bundled import bundled_submissions
+from algoperf.facts import UserError
+from algoperf.pmap_style import (
+    OldWorkload,
+    as_jit_style,
+    merged,
+    split_batch,
+    stacked,
+    style_of,
+)
 from algoperf.records import read_json
 from algoperf.submission import load_submission
 
@@ -161,3 +170,9 @@ def test_dropout_is_that_of_the_hyperparameters():
     assert OldWorkload(Workload(), Point()).model_fn(1, dropout_rate=0.0) == (1, 0.0)
     assert OldWorkload(Workload(), None).model_fn(1) == (1, 0.1)
     assert OldWorkload(Workload(), None).step_hint == 9
+
+
+def test_it_is_refused_where_several_processes_train_together(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(UserError, match=r"pmap style run in one process.*one of 2"):
+        as_jit_style(load_submission(bundled_submissions()["adamw"]))

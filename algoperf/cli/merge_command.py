@@ -4,8 +4,8 @@ from pathlib import Path
 
 from absl import flags
 
+from algoperf.cli.definer import Definer
 from algoperf.cli.flag_parsing import HelpShown, parse
-from algoperf.cli.run_flags import Definer
 from algoperf.facts import UserError
 from algoperf.sweep.merge import carry_out, plan_merge
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from absl import flags
 
+from algoperf.cli.definer import Definer
 from algoperf.cli.flag_parsing import HelpShown, parse
-from algoperf.cli.run_flags import Definer
 from algoperf.facts import UserError
 
 USAGE = """algoperf prepare --workload=NAME --data_dir=DIR [--raw_dir=DIR] [--flags]

@@ -100,16 +100,9 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
       UserError: names that do not exist, data that is not there, flags that
         contradict each other.
     """
-    names = [name.strip() for name in values.workload.split(",") if name.strip()]
-    if not names:
-        raise UserError("--workload is missing; `algoperf list` shows what there is.")
-    workloads = tuple(catalog.get(name) for name in dict.fromkeys(names))
+    workloads = _workloads(values.workload)
     data_dir = _folder(values.data_dir) if values.data_dir else None
-    data = DataOptions(
-        eval_cache_bytes=values.eval_cache_gb * 10**9,
-        strict=values.strict_data,
-        random=values.data == "random",
-    )
+    data = _data_options(values)
     for facts in workloads if need_data else ():
         require(facts, data_dir, data.random)
     # Absolute, because a submission may change the working directory.
@@ -149,6 +142,21 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
         probe=values.probe,
         trackers=run_flags.trackers(values),
         flags={name: values[name].value for name in values},
+    )
+
+
+def _workloads(given: str) -> tuple[Facts, ...]:
+    names = [name.strip() for name in given.split(",") if name.strip()]
+    if not names:
+        raise UserError("--workload is missing; `algoperf list` shows what there is.")
+    return tuple(catalog.get(name) for name in dict.fromkeys(names))
+
+
+def _data_options(values: flags.FlagValues) -> DataOptions:
+    return DataOptions(
+        eval_cache_bytes=values.eval_cache_gb * 10**9,
+        strict=values.strict_data,
+        random=values.data == "random",
     )
 
 

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 from absl import flags
 
+from algoperf.cli.definer import Definer
 from algoperf.facts import UserError, closest
 
 # Flags of AlgoPerf's runner that have no meaning here -> what to do instead.
@@ -22,44 +23,15 @@ TRACKERS = {
 }
 
 
-class Definer:
-    """Defines flags in one registry; a line a flag."""
-
-    def __init__(self, values: flags.FlagValues):
-        self._values = values
-
-    def text(self, name: str, default: str | None, help_text: str) -> None:
-        flags.DEFINE_string(name, default, help_text, flag_values=self._values)
-
-    def boolean(self, name: str, default: bool, help_text: str) -> None:
-        flags.DEFINE_boolean(name, default, help_text, flag_values=self._values)
-
-    def integer(
-        self, name: str, default: int | None, lower: int, help_text: str
-    ) -> None:
-        flags.DEFINE_integer(
-            name, default, help_text, lower_bound=lower, flag_values=self._values
-        )
-
-    def number(
-        self, name: str, lower: float, help_text: str, default: float | None = None
-    ) -> None:
-        flags.DEFINE_float(
-            name, default, help_text, lower_bound=lower, flag_values=self._values
-        )
-
-    def choice(
-        self, name: str, default: str | None, allowed: list[str], help_text: str
-    ) -> None:
-        flags.DEFINE_enum(name, default, allowed, help_text, flag_values=self._values)
-
-
 def define(values: flags.FlagValues) -> None:
     """Defines every flag of the command."""
     flag = Definer(values)
     _define_what(flag)
     _define_where(flag)
     _define_how(flag)
+    _define_hosts(flag)
+    _define_machine(flag)
+    _define_watching(flag)
     _define_preflight(flag)
     flag.boolean("torch_compile", False, f"Refused: {REFUSED['torch_compile']}.")
     for name in ("set_pytorch_max_split_size", "pytorch_eval_num_workers"):
@@ -179,6 +151,10 @@ def _define_how(flag: Definer) -> None:
         "pmap: arrays with a leading device axis, as until 2024; auto: by its use of "
         "jax.pmap.",
     )
+    flag.boolean("skip_evals", False, "Train without evaluating: for throughput.")
+
+
+def _define_hosts(flag: Definer) -> None:
     flag.boolean(
         "distributed",
         False,
@@ -189,6 +165,9 @@ def _define_how(flag: Definer) -> None:
     )
     flag.integer("num_processes", None, 1, "How many processes train together.")
     flag.integer("process_id", None, 0, "Which of them this is, counted from 0.")
+
+
+def _define_machine(flag: Definer) -> None:
     flag.text(
         "compilation_cache_dir",
         None,
@@ -208,7 +187,9 @@ def _define_how(flag: Definer) -> None:
         "How long to measure this machine's speed before the first trial: about 1 s, "
         "or 10 s; `algoperf score` compares what it found.",
     )
-    flag.boolean("skip_evals", False, "Train without evaluating: for throughput.")
+
+
+def _define_watching(flag: Definer) -> None:
     flag.text(
         "trackers",
         None,

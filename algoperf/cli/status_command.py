@@ -8,8 +8,8 @@ from pathlib import Path
 
 from absl import flags
 
+from algoperf.cli.definer import Definer
 from algoperf.cli.flag_parsing import HelpShown, parse
-from algoperf.cli.run_flags import Definer
 from algoperf.cli.sweep_view import LiveBlock
 from algoperf.facts import Facts, UserError
 from algoperf.sweep.record import expected_tasks

@@ -2,7 +2,7 @@
 
 from absl import flags
 
-from algoperf.cli.run_flags import Definer
+from algoperf.cli.definer import Definer
 
 EXECUTORS = ["local", "slurm", "list"]
 

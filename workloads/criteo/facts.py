@@ -1,9 +1,8 @@
 """The facts of the click workloads: WORKLOADS facts 2 and 3.1."""
 
 from dataclasses import replace
-from typing import Any
 
-from algoperf.facts import DataFiles, Facts, variant
+from algoperf.facts import DataFiles, Facts, model_variant
 
 _FILES = DataFiles(
     "Criteo 1TB click logs, hashed, as arrays of rows",
@@ -74,33 +73,17 @@ _RESNET = {"architecture": "resnet"}
 _RESNET_MINI = {"bottom_dims": [128, 128, 128], "top_dims": [128, 128, 128, 128, 1]}
 
 
-def _variant(
-    base: Facts,
-    suffix: str,
-    fields: dict[str, Any],
-    validation_target: float,
-    test_target: float,
-) -> Facts:
-    return variant(
-        base,
-        suffix,
-        model=dict(base.model) | fields,
-        validation_target=validation_target,
-        test_target=test_target,
-    )
-
-
 FULL = (
     CRITEO,
-    _variant(CRITEO, "test", _TEST, 0.123735, 0.126041),
-    _variant(CRITEO, "layernorm", _LAYER_NORM, 0.123757, 0.126152),
-    _variant(CRITEO, "embed_init", _EMBED_INIT, 0.129657, 0.131967),
-    _variant(CRITEO, "resnet", _RESNET, 0.12415, 0.12648),
+    model_variant(CRITEO, "test", _TEST, 0.123735, 0.126041),
+    model_variant(CRITEO, "layernorm", _LAYER_NORM, 0.123757, 0.126152),
+    model_variant(CRITEO, "embed_init", _EMBED_INIT, 0.129657, 0.131967),
+    model_variant(CRITEO, "resnet", _RESNET, 0.12415, 0.12648),
 )
 MINI = (
     CRITEO_MINI,
-    _variant(CRITEO_MINI, "test", _TEST_MINI, 0.456, 0.459),
-    _variant(CRITEO_MINI, "layernorm", _LAYER_NORM, 0.415, 0.421),
-    _variant(CRITEO_MINI, "embed_init", _EMBED_INIT, 0.467, 0.474),
-    _variant(CRITEO_MINI, "resnet", _RESNET | _RESNET_MINI, 0.414, 0.418),
+    model_variant(CRITEO_MINI, "test", _TEST_MINI, 0.456, 0.459),
+    model_variant(CRITEO_MINI, "layernorm", _LAYER_NORM, 0.415, 0.421),
+    model_variant(CRITEO_MINI, "embed_init", _EMBED_INIT, 0.467, 0.474),
+    model_variant(CRITEO_MINI, "resnet", _RESNET | _RESNET_MINI, 0.414, 0.418),
 )

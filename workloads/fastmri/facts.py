@@ -1,9 +1,8 @@
 """The facts of the fastMRI workloads: WORKLOADS facts 2, 3.2."""
 
 from dataclasses import replace
-from typing import Any
 
-from algoperf.facts import DataFiles, Facts, variant
+from algoperf.facts import DataFiles, Facts, model_variant
 
 _OFFICIAL = tuple(
     f"singlecoil_{folder}/*.h5|knee_singlecoil_{folder}/*.h5"
@@ -68,31 +67,16 @@ _MODEL_SIZE_MINI = {"num_pool_layers": 2, "num_channels": 12}
 _TANH, _LAYERNORM = {"activation": "tanh"}, {"layer_norm": True}
 
 
-def _variant(
-    base: Facts,
-    suffix: str,
-    fields: dict[str, Any],
-    validation_target: float,
-    test_target: float,
-) -> Facts:
-    return variant(
-        base,
-        suffix,
-        model=dict(base.model) | fields,
-        validation_target=validation_target,
-        test_target=test_target,
-    )
-
-
 FULL = (
     FASTMRI,
-    _variant(FASTMRI, "model_size", _MODEL_SIZE, 0.723559, 0.740726),
-    _variant(FASTMRI, "tanh", _TANH, 0.717840, 0.734505),
-    _variant(FASTMRI, "layernorm", _LAYERNORM, 0.723284, 0.739996),
+    model_variant(FASTMRI, "model_size", _MODEL_SIZE, 0.723559, 0.740726),
+    model_variant(FASTMRI, "tanh", _TANH, 0.717840, 0.734505),
+    model_variant(FASTMRI, "layernorm", _LAYERNORM, 0.723284, 0.739996),
 )
+# The base's targets are of one seed; the variants have them too, not calibrated yet.
 MINI = (
     FASTMRI_MINI,
-    _variant(FASTMRI_MINI, "model_size", _MODEL_SIZE_MINI, 0.9, 0.9),
-    _variant(FASTMRI_MINI, "tanh", _TANH, 0.9, 0.9),
-    _variant(FASTMRI_MINI, "layernorm", _LAYERNORM, 0.9, 0.9),
+    model_variant(FASTMRI_MINI, "model_size", _MODEL_SIZE_MINI, 0.765, 0.793),
+    model_variant(FASTMRI_MINI, "tanh", _TANH, 0.765, 0.793),
+    model_variant(FASTMRI_MINI, "layernorm", _LAYERNORM, 0.765, 0.793),
 )

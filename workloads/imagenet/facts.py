@@ -1,9 +1,8 @@
 """The facts of the ImageNet workloads: WORKLOADS facts 2, 3.3, 3.4."""
 
 from dataclasses import replace
-from typing import Any
 
-from algoperf.facts import DataFiles, Facts, variant
+from algoperf.facts import DataFiles, Facts, model_variant
 
 _V5 = "imagenet2012/5.1.0"
 _V2 = "imagenet_v2/matched-frequency/3.0.0"
@@ -115,41 +114,23 @@ _LARGE_BN_INIT = {"last_bn_scale": 8.0}
 _GLU, _POST_LN, _MAP = {"glu": True}, {"post_ln": True}, {"map_head": True}
 
 
-def _variant(
-    base: Facts,
-    suffix: str,
-    fields: dict[str, Any],
-    validation_target: float,
-    test_target: float,
-    **changes: Any,
-) -> Facts:
-    return variant(
-        base,
-        suffix,
-        model=dict(base.model) | fields,
-        validation_target=validation_target,
-        test_target=test_target,
-        **changes,
-    )
-
-
 FULL = (
     RESNET,
-    _variant(RESNET, "silu", _SILU, 0.75445, 0.6323, batch_size=512),
-    _variant(RESNET, "gelu", _GELU, 0.76765, 0.6519, batch_size=512),
-    _variant(RESNET, "large_bn_init", _LARGE_BN_INIT, 0.76526, 0.6423),
+    model_variant(RESNET, "silu", _SILU, 0.75445, 0.6323, batch_size=512),
+    model_variant(RESNET, "gelu", _GELU, 0.76765, 0.6519, batch_size=512),
+    model_variant(RESNET, "large_bn_init", _LARGE_BN_INIT, 0.76526, 0.6423),
     VIT,
-    _variant(VIT, "glu", _GLU, 0.75738, 0.6359),
-    _variant(VIT, "post_ln", _POST_LN, 0.75312, 0.6286),
-    _variant(VIT, "map", _MAP, 0.77113, 0.6523),
+    model_variant(VIT, "glu", _GLU, 0.75738, 0.6359),
+    model_variant(VIT, "post_ln", _POST_LN, 0.75312, 0.6286),
+    model_variant(VIT, "map", _MAP, 0.77113, 0.6523),
 )
 MINI = (
     RESNET_MINI,
-    _variant(RESNET_MINI, "silu", _SILU, 0.8035, 0.842),
-    _variant(RESNET_MINI, "gelu", _GELU, 0.817, 0.85),
-    _variant(RESNET_MINI, "large_bn_init", _LARGE_BN_INIT, 0.8515, 0.888),
+    model_variant(RESNET_MINI, "silu", _SILU, 0.8035, 0.842),
+    model_variant(RESNET_MINI, "gelu", _GELU, 0.817, 0.85),
+    model_variant(RESNET_MINI, "large_bn_init", _LARGE_BN_INIT, 0.8515, 0.888),
     VIT_MINI,
-    _variant(VIT_MINI, "glu", _GLU, 0.5855, 0.598),
-    _variant(VIT_MINI, "post_ln", _POST_LN, 0.584, 0.584),
-    _variant(VIT_MINI, "map", _MAP, 0.601, 0.595),
+    model_variant(VIT_MINI, "glu", _GLU, 0.5855, 0.598),
+    model_variant(VIT_MINI, "post_ln", _POST_LN, 0.584, 0.584),
+    model_variant(VIT_MINI, "map", _MAP, 0.601, 0.595),
 )

@@ -1,9 +1,8 @@
 """The facts of the speech workloads: WORKLOADS facts 2, 3.5, 3.6."""
 
 from dataclasses import replace
-from typing import Any
 
-from algoperf.facts import DataFiles, Facts, variant
+from algoperf.facts import DataFiles, Facts, model_variant
 
 _TOKENIZER = "spm_model.vocab"
 _HOME = "1.0.0"
@@ -130,39 +129,21 @@ _NO_RESNET = {"residual": False}
 _NORMS = {"layer_norm_everywhere": True, "decoder_layer_norm": False}
 
 
-def _variant(
-    base: Facts,
-    suffix: str,
-    fields: dict[str, Any],
-    validation_target: float,
-    test_target: float,
-    **changes: Any,
-) -> Facts:
-    return variant(
-        base,
-        suffix,
-        model=dict(base.model) | fields,
-        validation_target=validation_target,
-        test_target=test_target,
-        **changes,
-    )
-
-
 FULL = (
     CONFORMER,
-    _variant(
+    model_variant(
         CONFORMER,
         "attention_temperature",
         _ATTENTION_TEMPERATURE,
         0.109977,
         0.068065,
     ),
-    _variant(CONFORMER, "layernorm", _LAYERNORM, 0.09731, 0.05996),
-    _variant(CONFORMER, "gelu", _GELU, 0.094114, 0.056629),
+    model_variant(CONFORMER, "layernorm", _LAYERNORM, 0.09731, 0.05996),
+    model_variant(CONFORMER, "gelu", _GELU, 0.094114, 0.056629),
     DEEPSPEECH,
-    _variant(DEEPSPEECH, "tanh", _TANH, 0.150883, 0.098613),
-    _variant(DEEPSPEECH, "no_resnet", _NO_RESNET, 0.131564, 0.079297),
-    _variant(
+    model_variant(DEEPSPEECH, "tanh", _TANH, 0.150883, 0.098613),
+    model_variant(DEEPSPEECH, "no_resnet", _NO_RESNET, 0.131564, 0.079297),
+    model_variant(
         DEEPSPEECH,
         "norm_and_spec_aug",
         _NORMS | {"freq_mask_count": 4, "time_mask_count": 15},
@@ -173,22 +154,22 @@ FULL = (
 )
 MINI = (
     CONFORMER_MINI,
-    _variant(
+    model_variant(
         CONFORMER_MINI,
         "attention_temperature",
         _ATTENTION_TEMPERATURE,
         0.0387,
         0.0516,
     ),
-    _variant(CONFORMER_MINI, "layernorm", _LAYERNORM, 0.035, 0.0387),
+    model_variant(CONFORMER_MINI, "layernorm", _LAYERNORM, 0.035, 0.0387),
     # Provisional, not calibrated yet: a little easier than the base.
-    _variant(CONFORMER_MINI, "gelu", _GELU, 0.05, 0.06),
+    model_variant(CONFORMER_MINI, "gelu", _GELU, 0.05, 0.06),
     DEEPSPEECH_MINI,
-    _variant(DEEPSPEECH_MINI, "tanh", _TANH, 0.0518, 0.0601),
+    model_variant(DEEPSPEECH_MINI, "tanh", _TANH, 0.0518, 0.0601),
     # Provisional, not calibrated yet: as the variant that is hardest so far.
-    _variant(DEEPSPEECH_MINI, "no_resnet", _NO_RESNET, 0.06, 0.07),
+    model_variant(DEEPSPEECH_MINI, "no_resnet", _NO_RESNET, 0.06, 0.07),
     # Provisional as well. About twice as many masks as the base has, as at full scale.
-    _variant(
+    model_variant(
         DEEPSPEECH_MINI,
         "norm_and_spec_aug",
         _NORMS | {"freq_mask_count": 2, "time_mask_count": 3},

@@ -1,9 +1,8 @@
 """The facts of the ogbg workloads: WORKLOADS facts 2, 3.7."""
 
 from dataclasses import replace
-from typing import Any
 
-from algoperf.facts import DataFiles, Facts, variant
+from algoperf.facts import DataFiles, Facts, model_variant
 
 BASE = Facts(
     name="ogbg",
@@ -80,32 +79,16 @@ _MODEL_SIZE_MINI = {
 }
 
 
-def _variant(
-    base: Facts,
-    suffix: str,
-    fields: dict[str, Any],
-    validation_target: float,
-    test_target: float,
-) -> Facts:
-    return variant(
-        base,
-        suffix,
-        model=dict(base.model) | fields,
-        validation_target=validation_target,
-        test_target=test_target,
-    )
-
-
 FULL = (
     BASE,
-    _variant(BASE, "gelu", _GELU, 0.27771, 0.262926),
-    _variant(BASE, "silu", _SILU, 0.282178, 0.272144),
-    _variant(BASE, "model_size", _MODEL_SIZE, 0.269446, 0.253051),
+    model_variant(BASE, "gelu", _GELU, 0.27771, 0.262926),
+    model_variant(BASE, "silu", _SILU, 0.282178, 0.272144),
+    model_variant(BASE, "model_size", _MODEL_SIZE, 0.269446, 0.253051),
 )
 # Of one seed so far; the last two have their base's targets, not calibrated.
 MINI = (
     BASE_MINI,
-    _variant(BASE_MINI, "gelu", _GELU, 0.873, 0.925),
-    _variant(BASE_MINI, "silu", _SILU, 0.84, 0.878),
-    _variant(BASE_MINI, "model_size", _MODEL_SIZE_MINI, 0.84, 0.878),
+    model_variant(BASE_MINI, "gelu", _GELU, 0.873, 0.925),
+    model_variant(BASE_MINI, "silu", _SILU, 0.84, 0.878),
+    model_variant(BASE_MINI, "model_size", _MODEL_SIZE_MINI, 0.84, 0.878),
 )

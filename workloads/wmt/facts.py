@@ -1,9 +1,8 @@
 """The facts of the wmt workloads: WORKLOADS facts 2, 3.8."""
 
 from dataclasses import replace
-from typing import Any
 
-from algoperf.facts import DataFiles, Facts, variant
+from algoperf.facts import DataFiles, Facts, model_variant
 
 _FILES = DataFiles(
     "WMT17 German to English (train) and WMT14 (validation, test) as files of tokens",
@@ -81,31 +80,16 @@ _POST_LN, _TEMP = {"post_ln": True}, {"attention_temp": 4.0}
 _GLU_TANH = {"glu": True, "activation": "tanh"}
 
 
-def _variant(
-    base: Facts,
-    suffix: str,
-    fields: dict[str, Any],
-    validation_target: float,
-    test_target: float,
-) -> Facts:
-    return variant(
-        base,
-        suffix,
-        model=dict(base.model) | fields,
-        validation_target=validation_target,
-        test_target=test_target,
-    )
-
-
 FULL = (
     WMT,
-    _variant(WMT, "post_ln", _POST_LN, 30.0779, 29.8982),
-    _variant(WMT, "attention_temp", _TEMP, 29.3379, 29.4143),
-    _variant(WMT, "glu_tanh", _GLU_TANH, 29.5779, 29.0515),
+    model_variant(WMT, "post_ln", _POST_LN, 30.0779, 29.8982),
+    model_variant(WMT, "attention_temp", _TEMP, 29.3379, 29.4143),
+    model_variant(WMT, "glu_tanh", _GLU_TANH, 29.5779, 29.0515),
 )
+# Of one seed so far; `attention_temp` has its base's targets, not calibrated yet.
 MINI = (
     WMT_MINI,
-    _variant(WMT_MINI, "post_ln", _POST_LN, 77.216, 78.552),
-    _variant(WMT_MINI, "attention_temp", _TEMP, 75.327, 79.139),
-    _variant(WMT_MINI, "glu_tanh", _GLU_TANH, 82.831, 83.612),
+    model_variant(WMT_MINI, "post_ln", _POST_LN, 77.216, 78.552),
+    model_variant(WMT_MINI, "attention_temp", _TEMP, 75.327, 79.139),
+    model_variant(WMT_MINI, "glu_tanh", _GLU_TANH, 82.831, 83.612),
 )
