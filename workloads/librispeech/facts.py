@@ -78,8 +78,8 @@ CONFORMER_MINI = replace(
     name="librispeech_conformer_mini",
     base="librispeech_conformer_mini",
     scale="mini",
-    validation_target=0.0394,
-    test_target=0.0487,
+    validation_target=0.0321,
+    test_target=0.0287,
     max_runtime_s=600,
     eval_period_s=None,
     eval_period_steps=200,
@@ -109,7 +109,7 @@ DEEPSPEECH_MINI = replace(
     name="librispeech_deepspeech_mini",
     base="librispeech_deepspeech_mini",
     validation_target=0.0197,
-    test_target=0.0158,
+    test_target=0.0194,
     model={
         "vocab_size": 37,
         "encoder_dim": 32,
@@ -158,22 +158,20 @@ MINI = (
         CONFORMER_MINI,
         "attention_temperature",
         _ATTENTION_TEMPERATURE,
-        0.0387,
-        0.0516,
+        0.0325,
+        0.0258,
     ),
-    model_variant(CONFORMER_MINI, "layernorm", _LAYERNORM, 0.035, 0.0387),
-    # Provisional, not calibrated yet: a little easier than the base.
-    model_variant(CONFORMER_MINI, "gelu", _GELU, 0.05, 0.06),
+    model_variant(CONFORMER_MINI, "layernorm", _LAYERNORM, 0.0292, 0.0294),
+    model_variant(CONFORMER_MINI, "gelu", _GELU, 0.0332, 0.0272),
     DEEPSPEECH_MINI,
-    model_variant(DEEPSPEECH_MINI, "tanh", _TANH, 0.0518, 0.0601),
-    # Provisional, not calibrated yet: as the variant that is hardest so far.
-    model_variant(DEEPSPEECH_MINI, "no_resnet", _NO_RESNET, 0.06, 0.07),
-    # Provisional as well. About twice as many masks as the base has, as at full scale.
+    model_variant(DEEPSPEECH_MINI, "tanh", _TANH, 0.0547, 0.0601),
+    model_variant(DEEPSPEECH_MINI, "no_resnet", _NO_RESNET, 0.0401, 0.0415),
+    # About twice as many masks as the base has, as at full scale.
     model_variant(
         DEEPSPEECH_MINI,
         "norm_and_spec_aug",
         _NORMS | {"freq_mask_count": 2, "time_mask_count": 3},
-        0.06,
-        0.07,
+        0.0813,
+        0.0759,
     ),
 )
