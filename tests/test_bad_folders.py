@@ -1,8 +1,8 @@
 """A folder that cannot be written, is full, in use, or of another configuration."""
 
 import contextlib
-import fcntl
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -16,6 +16,7 @@ from fakes import PLAIN_SUBMISSION
 
 import workloads.catalog
 from algoperf.cli.main import main
+from algoperf.file_lock import FileLock
 
 SMALL = (
     "--workload=digits",
@@ -174,11 +175,11 @@ def test_a_folder_of_another_program_is_refused(run):
 
 def test_a_folder_that_another_process_runs_in_is_refused(run):
     TRIAL.mkdir(parents=True)
-    with open(TRIAL / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.closing(FileLock(TRIAL / ".lock")):
         code, message = run()
     assert code == 2
-    assert f"another process is running {TRIAL.absolute()}" in message
+    assert f"{TRIAL.absolute()} is being run by process {os.getpid()} on" in message
+    assert "wait for it, stop it, or give another --experiment_name" in message
 
 
 # A full disk. Files that may not grow stand for it: that needs no rights.

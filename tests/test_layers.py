@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     ["algoperf", "facts", "data_options", "compat"],
     ["records", "spec", "cluster"],
-    ["hosts", "stop_request"],
+    ["hosts", "stop_request", "file_lock"],
     ["sweep", "sweep.plan", "sweep.pinning", "sweep.child", "sweep.tasks"],
     ["sweep.supervise"],
     ["sweep.scan"],
@@ -147,11 +147,12 @@ def test_the_harness_knows_no_workload_submission_or_scoring(name):
 def test_facts_need_the_standard_library_alone():
     for name in ("algoperf.facts", "algoperf.records"):
         assert packages(name) <= sys.stdlib_module_names
-    for name in ("algoperf.cluster", "algoperf.stop_request"):
+    for name in ("algoperf.cluster", "algoperf.file_lock", "algoperf.stop_request"):
         assert packages(name) <= sys.stdlib_module_names | {"algoperf"}
         assert {m for m in imports(name) if m.startswith("algoperf")} <= {
             "algoperf.cluster",
             "algoperf.facts",
+            "algoperf.records",
         }
     sweep = [name for name in HARNESS if name.startswith("algoperf.sweep")]
     for name in sweep:
@@ -160,6 +161,7 @@ def test_facts_need_the_standard_library_alone():
         assert inside <= {
             "algoperf",
             "algoperf.facts",
+            "algoperf.file_lock",
             "algoperf.records",
             "algoperf.stop_request",
             *sweep,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from algoperf import records
+from algoperf.file_lock import read_holder
 from algoperf.sweep.tasks import Task
 
 # The end of a CSV file that holds its last row.
@@ -71,16 +72,13 @@ def is_running(folder: str | Path) -> bool:
 
     Nothing is locked to find out: a trial that starts at this moment would fail.
     """
-    try:
-        with open(os.path.join(folder, records.LOCK), encoding="utf-8") as file:
-            host, _, number = file.read().partition(" ")
-        process = int(number)
-    except (OSError, ValueError):
+    holder = read_holder(os.path.join(folder, records.LOCK))
+    if holder is None:
         return False
-    if host != socket.gethostname():
+    if holder.host != socket.gethostname():
         return True
     try:
-        os.kill(process, 0)
+        os.kill(holder.process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
