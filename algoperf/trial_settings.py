@@ -39,6 +39,8 @@ class RunOptions:
     compilation_cache: Path | None = None  # None: as JAX is configured
     hardware: Mapping[str, float] | None = None  # what a probe of this machine found
     trackers: tuple[str, ...] = ()
+    step_timeout_s: float = 0.0  # 0: never
+    checkpoint_every_s: float | None = None  # None: at evaluations only
 
 
 def settings_of(

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     ["algoperf", "facts", "data_options", "compat"],
     ["records", "spec", "cluster"],
-    ["hosts", "stop_request", "file_lock"],
+    ["hosts", "stop_request", "file_lock", "watchdog"],
     ["sweep", "sweep.plan", "sweep.pinning", "sweep.child", "sweep.tasks"],
     ["sweep.supervise"],
     ["sweep.scan"],
@@ -39,7 +39,7 @@ LAYERS = [
     ["device_memory", "hardware_probe", "compile_cache", "trackers"],
     ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
     ["limits", "early_stop", "trial_folder", "submission_rules", "dynamics"],
-    ["observer"],
+    ["observer", "train_state"],
     ["trial", "study"],
     ["trial_record", "submission_check", "trial_settings"],
     ["compiled_step"],
@@ -164,6 +164,7 @@ def test_facts_need_the_standard_library_alone():
             "algoperf.file_lock",
             "algoperf.records",
             "algoperf.stop_request",
+            "algoperf.watchdog",
             *sweep,
         }
     facts = [f"workloads.{file.parent.name}.facts" for file in FACTS]
