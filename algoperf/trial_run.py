@@ -182,7 +182,7 @@ class TrialRun:
         trackers.open(folder.path, self.plan.title, config, progress.step + 1)
         profiler = None
         if self.options.profile:
-            profiler = Profiler(folder.path / "profile")
+            profiler = Profiler(folder.path / "profile", self.observer.message)
         dynamics = None
         if self.options.log_dynamics:
             # Also if it is resumed: a checkpoint has the params of an evaluation,
