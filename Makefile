@@ -31,7 +31,7 @@ test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow --numprocesses=2
 
 test-faults: $(INSTALLED)
-	$(BIN)/pytest -m faults tests/faults
+	$(BIN)/pytest -m faults tests/faults --numprocesses=2 --dist=loadscope
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -52,3 +52,9 @@ def step_keys() -> Callable[[jax.Array, int], tuple[jax.Array, ...]]:
     return jax.jit(
         lambda key, step: tuple(jax.random.split(jax.random.fold_in(key, step), 4))
     )
+
+
+def seed_of(key: jax.Array) -> int:
+    """A 64-bit seed for the data order, from a raw key."""
+    high, low = (int(word) for word in key)
+    return (high << 32) | low

@@ -35,7 +35,7 @@ from algoperf.submission_calls import (
     submission_code,
 )
 from algoperf.trackers import Trackers
-from algoperf.train_state import TrainState, initial_state
+from algoperf.train_state import TrainState, initial_state, seed_of
 from algoperf.trial import Trial
 from algoperf.trial_folder import (
     CHECKPOINTS,
@@ -43,7 +43,12 @@ from algoperf.trial_folder import (
     cannot_write,
 )
 from algoperf.trial_record import new_record, now, remarks, results
-from algoperf.trial_settings import RunOptions, earlier_record, settings_of
+from algoperf.trial_settings import (
+    RunOptions,
+    check_devices,
+    earlier_record,
+    settings_of,
+)
 from algoperf.watchdog import FILE, Watchdog
 from algoperf.workload import Workload
 
@@ -94,11 +99,13 @@ class TrialRun:
             record = new_record(
                 self.plan, self.workload, submission, settings, earlier, style
             )
-            for remark in remarks(record, self.workload.facts):
+            here = record["environments"][-1]
+            changes = self.hosts.agree(lambda: check_devices(folder, earlier, here))
+            for remark in (*remarks(record, self.workload.facts), *changes):
                 self.observer.message(remark)
             if style == "pmap":
                 submission = as_jit_style(submission)
-            record["environments"][-1]["hardware"] = self.options.hardware
+            here["hardware"] = self.options.hardware
             folder.write_trial(record)
             with compile_cache(self.options.compilation_cache) as use:
                 progress = self._train(submission, folder, record, stop)
@@ -191,7 +198,7 @@ class TrialRun:
         logger = MetricsLogger()
         self.workload.attach_metrics_logger(logger)
         batches = self.workload.batches(
-            "train", batch_size, _seed_of(data_key), progress.batches
+            "train", batch_size, seed_of(data_key), progress.batches
         )
         batches.fetch_ahead()
         return Trial(
@@ -288,9 +295,3 @@ class TrialRun:
             self.options.flags or {},
         )
         return state, progress
-
-
-def _seed_of(key: jax.Array) -> int:
-    """A 64-bit seed for the data order, from a raw key."""
-    high, low = (int(word) for word in key)
-    return (high << 32) | low
