@@ -48,6 +48,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/command_line.py
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/resume.py
 	$(BIN)/python benchmarks/image_pipeline.py
 	$(BIN)/python benchmarks/vision_step.py
 

@@ -16,7 +16,10 @@ from fakes import PLAIN_SUBMISSION
 
 import workloads.catalog
 from algoperf.cli.main import main
+from algoperf.facts import UserError
 from algoperf.file_lock import FileLock
+from algoperf.trial_folder import TrialFolder
+from algoperf.trial_settings import check_devices
 
 SMALL = (
     "--workload=digits",
@@ -162,6 +165,38 @@ def test_overwrite_replaces_what_another_configuration_wrote(run, finished):
         json.loads(STUDY.joinpath("digits_jax.json").read_text())["experiment_seed"]
         == 4
     )
+
+
+def begun(tmp_path: Path, checkpoint: bool) -> TrialFolder:
+    folder = TrialFolder(tmp_path / "trial_1")
+    if checkpoint:
+        (folder.path / "checkpoints" / "20").mkdir(parents=True)
+    return folder
+
+
+NOW = {"devices": ["cpu", "cpu"], "packages": {"jax": "2"}}
+
+
+def test_going_on_with_other_devices_is_refused_once_there_is_a_checkpoint(tmp_path):
+    record = {"environments": [{"devices": ["H100"], "packages": {"jax": "2"}}]}
+    with contextlib.closing(begun(tmp_path, checkpoint=False)) as folder:
+        assert check_devices(folder, record, NOW) == []
+        assert check_devices(folder, {}, NOW) == []
+    with (
+        contextlib.closing(begun(tmp_path, checkpoint=True)) as folder,
+        pytest.raises(
+            UserError, match=r"begun on 1 x H100, and here is 2 x cpu.*--overwrite"
+        ),
+    ):
+        check_devices(folder, record, NOW)
+
+
+def test_going_on_with_other_versions_is_said(tmp_path):
+    record = {"environments": [{"devices": ["cpu", "cpu"], "packages": {"jax": "1"}}]}
+    with contextlib.closing(begun(tmp_path, checkpoint=True)) as folder:
+        said = check_devices(folder, record, NOW)
+        assert said == ["other versions than before: jax: 1 there, 2 now"]
+        assert check_devices(folder, {"environments": [NOW]}, NOW) == []
 
 
 def test_a_folder_of_another_program_is_refused(run):
