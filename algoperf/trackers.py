@@ -58,7 +58,7 @@ class TensorBoard:
         # Not its SummaryWriter: a full disk ends that one's thread without a word, and
         # whoever logs then waits for ever.
         from tensorboardX.event_file_writer import EventsWriter
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.proto import event_pb2
         from tensorboardX.summary import scalar
 
         folder = run.folder / "tensorboard"
@@ -66,8 +66,9 @@ class TensorBoard:
         # Names have whole seconds: of two processes they must not be equal.
         suffix = f".{run.first_step:09d}"
         self._writer = EventsWriter(str(folder / "events"), suffix)
-        self._event, self._scalar = Event, scalar
-        start = SessionLog(status=SessionLog.START)
+        self._events: Any = event_pb2  # its classes are made when it is imported
+        self._scalar = scalar
+        start = self._events.SessionLog(status=self._events.SessionLog.START)
         self._write(run.first_step, file_version="brain.Event:2")
         self._write(run.first_step, session_log=start)
 
@@ -76,7 +77,7 @@ class TensorBoard:
             self._write(step, summary=self._scalar(name, value))
 
     def _write(self, step: int, **content: Any) -> None:
-        event = self._event(step=step, wall_time=time.time(), **content)
+        event = self._events.Event(step=step, wall_time=time.time(), **content)
         self._writer.write_event(event)
 
     def flush(self) -> None:

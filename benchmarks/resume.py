@@ -51,10 +51,10 @@ def main() -> None:
         name = "evaluations" if every_s is None else f"every {every_s:g} s too"
         first = statistics.median(fresh)
         print(
-            f"checkpoints at {name}: first step of a fresh trial after {first:.2f} s, of "
-            f"a resumed one {resumed:.2f} s, ratio {resumed / first:.2f}; steps lost "
-            f"{statistics.median(lost):g}, at most {max(lost)} (an evaluation every "
-            f"{EVERY_STEPS})"
+            f"checkpoints at {name}: first step of a fresh trial after {first:.2f} s, "
+            f"of a resumed one {resumed:.2f} s, ratio {resumed / first:.2f}; steps "
+            f"lost {statistics.median(lost):g}, at most {max(lost)} (an evaluation "
+            f"every {EVERY_STEPS})"
         )
 
 
