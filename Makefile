@@ -1,6 +1,7 @@
 # Every target makes .venv and installs what it needs, once; later calls are quick.
 #   make demo              train three submissions on real data, show a leaderboard
 #   make test              the test suite          make test-slow   what takes minutes
+#   make test-faults       kills, damaged checkpoints, full disks (some need root)
 #   make lint              format, lint and types  make bench       the recorded figures
 #   make docs              the tables of docs/workloads.md
 #   make browser           Chromium, for the tests that open leaderboard.html
@@ -15,7 +16,7 @@ DEMO := demo
 DEMO_WORKLOADS := digits,mnist_mini
 RUN := $(BIN)/algoperf run --workload=$(DEMO_WORKLOADS) --experiment_dir=$(DEMO) --rng_seed=2026 --num_studies=2
 
-.PHONY: demo test test-slow lint format bench docs browser clean
+.PHONY: demo test test-slow test-faults lint format bench docs browser clean
 
 demo: $(INSTALLED)
 	$(RUN) --submission_path=adamw --num_tuning_trials=4
@@ -28,6 +29,9 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow --numprocesses=2
+
+test-faults: $(INSTALLED)
+	$(BIN)/pytest -m faults tests/faults --numprocesses=2 --dist=loadscope
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
@@ -44,6 +48,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/command_line.py
 	$(BIN)/python benchmarks/scoring.py
 	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/resume.py
 	$(BIN)/python benchmarks/image_pipeline.py
 	$(BIN)/python benchmarks/vision_step.py
 

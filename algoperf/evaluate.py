@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -29,12 +29,13 @@ def evaluate(
     model_state: Any,
     rng: jax.Array,
     batch_size: int | None = None,
+    progressed: Callable[[], None] = lambda: None,
 ) -> dict[str, float]:
     """All metrics of all splits, keyed `train/loss`, `validation/accuracy`, ...
 
     Every example counts once on any number of devices: batches are padded to a
     multiple of the device count and padding has weight 0. The default batch size
-    is the workload's.
+    is the workload's. `progressed` is called before every batch.
     """
     devices = jax.device_count()
     wanted = batch_size or workload.facts.eval_batch_size
@@ -44,7 +45,9 @@ def evaluate(
         if not workload.facts.examples.get(split):
             continue
         parts: list[Any] = []
+        progressed()
         for i, batch in enumerate(workload.batches(split, rounded)):
+            progressed()
             key = jax.random.fold_in(rng, i)
             # The results stay on the device until the pass is over.
             parts.append(workload.measure(params, model_state, batch, key))

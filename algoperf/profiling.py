@@ -1,5 +1,7 @@
 """A `jax.profiler` trace of a few steps."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +14,20 @@ STEPS = 5
 
 
 class Profiler:
-    """Traces steps 10 to 15 of a trial into a folder; starting it is not charged."""
+    """Traces steps 10 to 15 of a trial into a folder; starting it is not charged.
 
-    def __init__(self, folder: Path):
+    What goes wrong, such as a full disk, is said to `report`, and the trial goes on.
+    """
+
+    def __init__(self, folder: Path, report: Callable[[str], None] = print):
         self._folder = folder
+        self._report = report
         self._tracing = False
 
     def stepped(self, step: int, clock: Clock, state: Any) -> None:
         """Call after every step."""
         if step == FIRST_STEP:
-            with clock.paused(wait_for=state):
+            with clock.paused(wait_for=state), self._guarded():
                 jax.profiler.start_trace(self._folder)
                 self._tracing = True
         elif step == FIRST_STEP + STEPS and self._tracing:
@@ -31,5 +37,14 @@ class Profiler:
     def close(self) -> None:
         """Ends a trace that is still going on."""
         if self._tracing:
-            jax.profiler.stop_trace()
             self._tracing = False
+            with self._guarded():
+                jax.profiler.stop_trace()
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # of XLA's, which has no class for it
+            reason = str(error).splitlines()[0]
+            self._report(f"no trace in {self._folder}: {reason}; the trial goes on")

@@ -1,6 +1,8 @@
 """How far a trial is, and what it has measured; plain values that JSON holds."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from algoperf.clock import Seconds
@@ -76,6 +78,24 @@ class Progress:
         if diverged:
             return replace(after, outcome="diverged", error=None, stopped_early=None)
         return after
+
+    def as_train_state(
+        self, seconds: Seconds, max_runtime_s: float
+    ) -> Mapping[str, Any]:
+        """AlgoPerf's read-only view of how far training is, for update_params."""
+        return MappingProxyType(
+            {
+                "validation_goal_reached": self.validation_goal_reached,
+                "test_goal_reached": self.test_goal_reached,
+                "is_time_remaining": seconds.submission < max_runtime_s,
+                "last_eval_time": self.last_eval_submission_s,
+                "training_complete": self.outcome is not None,
+                "accumulated_submission_time": seconds.submission,
+                "accumulated_eval_time": seconds.evaluation,
+                "accumulated_logging_time": seconds.logging,
+                "last_step_end_time": seconds.total,
+            }
+        )
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -6,6 +6,7 @@ appended and flushed, and JSON files that are written in one piece.
 
 import contextlib
 import csv
+import datetime
 import io
 import json
 import math
@@ -49,8 +50,9 @@ def trial_folder(experiment: Path, study: int, workload: str, trial: int) -> Pat
 
 
 def holder() -> str:
-    """This process, as a lock file names the one that holds it: host and number."""
-    return f"{socket.gethostname()} {os.getpid()}"
+    """This process, as a lock file names the one that holds it: host, number, since."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    return f"{socket.gethostname()} {os.getpid()} {now}"
 
 
 def write_json(path: Path, content: Any) -> None:

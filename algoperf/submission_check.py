@@ -15,7 +15,7 @@ from algoperf.metrics_logger import DroppedMetrics
 from algoperf.optimizers import state_bytes
 from algoperf.submission import Submission, global_batch_size
 from algoperf.submission_calls import check_params, submission_code
-from algoperf.trial import TrainState, state_of
+from algoperf.train_state import TrainState, state_of
 from algoperf.workload import Workload
 
 STEPS = 10

@@ -6,6 +6,7 @@ loses is in `eval_measurements.csv` and `measurements.csv`.
 
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,18 +55,30 @@ class TensorBoard:
     run_id = None  # the folder says which run it is
 
     def __init__(self, run: TrackedRun):
-        from tensorboardX import SummaryWriter
+        # Not its SummaryWriter: a full disk ends that one's thread without a word, and
+        # whoever logs then waits for ever.
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto import event_pb2
+        from tensorboardX.summary import scalar
 
-        self._writer = SummaryWriter(
-            str(run.folder / "tensorboard"),
-            purge_step=run.first_step,
-            # Names have whole seconds: of two processes they must not be equal.
-            filename_suffix=f".{run.first_step:09d}",
-        )
+        folder = run.folder / "tensorboard"
+        folder.mkdir(exist_ok=True)
+        # Names have whole seconds: of two processes they must not be equal.
+        suffix = f".{run.first_step:09d}"
+        self._writer = EventsWriter(str(folder / "events"), suffix)
+        self._events: Any = event_pb2  # its classes are made when it is imported
+        self._scalar = scalar
+        start = self._events.SessionLog(status=self._events.SessionLog.START)
+        self._write(run.first_step, file_version="brain.Event:2")
+        self._write(run.first_step, session_log=start)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
+            self._write(step, summary=self._scalar(name, value))
+
+    def _write(self, step: int, **content: Any) -> None:
+        event = self._events.Event(step=step, wall_time=time.time(), **content)
+        self._writer.write_event(event)
 
     def flush(self) -> None:
         self._writer.flush()

@@ -1,10 +1,9 @@
 """One trial: trains until the target, the budget, or the submission ends it."""
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
@@ -30,19 +29,12 @@ from algoperf.submission_calls import (
     check_params,
     describe_failure,
     submission_code,
-    three_values,
 )
 from algoperf.trackers import Trackers
+from algoperf.train_state import TrainState, state_of, step_keys
 from algoperf.trial_folder import TrialFolder, writing_to
+from algoperf.watchdog import Watchdog
 from algoperf.workload import Workload
-
-
-class TrainState(NamedTuple):
-    """The arrays of a trial: what a step takes and returns."""
-
-    params: Any
-    model_state: Any
-    optimizer_state: Any
 
 
 @dataclass
@@ -69,7 +61,10 @@ class Trial:
     eval_batch_size: int | None = None  # None: the workload's
     profiler: Profiler | None = None
     dynamics: Dynamics | None = None
+    watchdog: Watchdog = field(default_factory=Watchdog)
+    checkpoint_every_s: float | None = None  # None: at evaluations only
     saved_step: int | None = None
+    saved_at_s: float = field(init=False)  # of submission time
     early_stop: EarlyStop = field(default_factory=EarlyStop)
     queue: Iterator[Any] = field(init=False)
     shown_results: list[tuple[int, dict[str, float]]] = field(init=False)
@@ -78,6 +73,7 @@ class Trial:
     def __post_init__(self) -> None:
         self.queue = self.clock.timed(self.batches)
         self._show_results()
+        self.saved_at_s = self.progress.seconds.submission
         self.params_types = self.workload.model_params_types
 
     def run(self, stop: StopRequest) -> Progress:
@@ -112,19 +108,33 @@ class Trial:
             if self.profiler is not None:
                 self.profiler.stepped(self.progress.step, self.clock, self.state)
             if not self.limits.evaluation_due(self.progress, spent_s):
+                if self._checkpoint_due(spent_s):
+                    with self._paused(), self.clock.logging():
+                        self._save_between()
                 continue
             self._prepare_for_eval()
-            with self.clock.paused(wait_for=self.state):
+            with self._paused():
                 self._check_state()
                 self._evaluate()
                 with self.clock.logging():
                     self._record()
-        with self.clock.paused(wait_for=self.state), self.clock.logging():
+        with self._paused(), self.clock.logging():
             self._finish()
         self.progress = replace(self.progress, seconds=self.clock.read())
 
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """The submission's time stands, once the device has made the state."""
+        self._at("waiting for the device")
+        with self.clock.paused(wait_for=self.state):
+            yield
+
+    def _at(self, doing: str) -> None:
+        self.watchdog.at(doing, self.progress.step)
+
     def _step(self) -> None:
         """data_selection and update_params: everything here is the submission's."""
+        self._at("a step")
         progress, step = self.progress, self.progress.step
         data_key, update_key, _, _ = self._keys()
         params, model_state, optimizer_state = self.state
@@ -144,7 +154,7 @@ class Trial:
             with submission_code(submission.update_params):
                 returned = submission.update_params(
                     batch=batch,
-                    train_state=self._train_state(),
+                    train_state=self._shown_progress(),
                     **self._arguments(update_key),
                 )
                 self.state = state_of("update_params", returned)
@@ -157,6 +167,7 @@ class Trial:
 
     def _prepare_for_eval(self) -> None:
         """prepare_for_eval: charged, and its results replace the training state."""
+        self._at("prepare_for_eval")
         *_, prepare_key, _ = self._keys(after_step=True)
         prepare_for_eval = self.submission.prepare_for_eval
         try:
@@ -191,7 +202,12 @@ class Trial:
         self.state = TrainState(params, model_state, optimizer_state)
         *_, eval_key = self._keys(after_step=True)
         metrics = evaluate(
-            self.workload, params, model_state, eval_key, self.eval_batch_size
+            self.workload,
+            params,
+            model_state,
+            eval_key,
+            self.eval_batch_size,
+            progressed=lambda: self._at("an evaluation"),
         )
         if self.dynamics is not None:
             self.dynamics.log(params, model_state, self.progress.step, self.logger)
@@ -211,9 +227,10 @@ class Trial:
 
     def _keys(self, after_step: bool = False) -> tuple[jax.Array, ...]:
         """The data, update, prepare and eval keys of the coming step, or the last."""
-        return _step_keys()(self.step_key, max(self.progress.step - after_step, 0))
+        return step_keys()(self.step_key, max(self.progress.step - after_step, 0))
 
     def _record(self) -> None:
+        self._at("writing records")
         logged = self.logger.taken()
         with writing_to(self.folder.path):
             self.folder.append_evaluation(self.progress, logged)
@@ -224,16 +241,27 @@ class Trial:
 
     def _finish(self) -> None:
         """After the last evaluation, or between two of them if a stop is asked for."""
+        self._save_between()
+        if self.checkpoints is not None:
+            self.checkpoints.wait()
+
+    def _checkpoint_due(self, spent_s: float) -> bool:
+        # By the submission's time: all processes of a run see the same.
+        every_s = self.checkpoint_every_s
+        return every_s is not None and spent_s - self.saved_at_s >= every_s
+
+    def _save_between(self) -> None:
+        """A checkpoint that is not an evaluation's, and the rows that belong to it."""
+        self._at("writing records")
         logged = self.logger.taken()
         with writing_to(self.folder.path):
             self.folder.measurements.append(logged)
         self.trackers.log(logged)
         self.progress = replace(self.progress, seconds=self.clock.read())
         self._save()
-        if self.checkpoints is not None:
-            self.checkpoints.wait()
 
     def _save(self) -> None:
+        self.saved_at_s = self.progress.seconds.submission
         if self.checkpoints is None or self.saved_step == self.progress.step:
             return
         self.progress = replace(
@@ -261,37 +289,6 @@ class Trial:
             "rng": rng,
         }
 
-    def _train_state(self) -> MappingProxyType[str, Any]:
-        """AlgoPerf's read-only view of how far training is."""
-        seconds = self.clock.read()
-        return MappingProxyType(
-            {
-                "validation_goal_reached": self.progress.validation_goal_reached,
-                "test_goal_reached": self.progress.test_goal_reached,
-                "is_time_remaining": seconds.submission < self.limits.max_runtime_s,
-                "last_eval_time": self.progress.last_eval_submission_s,
-                "training_complete": self.progress.outcome is not None,
-                "accumulated_submission_time": seconds.submission,
-                "accumulated_eval_time": seconds.evaluation,
-                "accumulated_logging_time": seconds.logging,
-                "last_step_end_time": seconds.total,
-            }
-        )
-
-
-def state_of(function: str, returned: Any) -> TrainState:
-    """The state that update_params or prepare_for_eval returned.
-
-    Raises:
-      ValueError: it did not return three values.
-    """
-    optimizer_state, params, model_state = three_values(function, returned)
-    return TrainState(params, model_state, optimizer_state)
-
-
-@functools.cache
-def _step_keys() -> Callable[[jax.Array, int], tuple[jax.Array, ...]]:
-    """The four keys of a step in one dispatch instead of six."""
-    return jax.jit(
-        lambda key, step: tuple(jax.random.split(jax.random.fold_in(key, step), 4))
-    )
+    def _shown_progress(self) -> Mapping[str, Any]:
+        seconds, limit_s = self.clock.read(), self.limits.max_runtime_s
+        return self.progress.as_train_state(seconds, limit_s)

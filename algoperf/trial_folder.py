@@ -1,7 +1,5 @@
 """One trial's folder: opens it, locks it, and writes its records."""
 
-import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -12,6 +10,7 @@ from typing import Any
 
 from algoperf import records
 from algoperf.facts import UserError
+from algoperf.file_lock import FileLock, Held
 from algoperf.progress import Progress
 
 CHECKPOINTS = "checkpoints"  # the folder of a trial's checkpoints, within its own
@@ -39,33 +38,20 @@ class TrialFolder:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
-            # Not truncated before it is ours: it says who has the folder.
-            self._lock = open(path / records.LOCK, "a+")  # noqa: SIM115 (held until close)
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
+            self._lock = FileLock(path / records.LOCK)
+        except Held as who:
             raise UserError(
-                f"another process is running {path}; wait for it, or give another "
+                f"{path} is being run by {who}; wait for it, stop it, or give another "
                 "--experiment_name"
             ) from None
-        self._say_who(records.holder())
+        except OSError as error:
+            raise cannot_write(path, error) from error
         self.evals = records.CsvLog(path / records.EVALS)
         self.measurements = records.CsvLog(path / records.MEASUREMENTS)
 
     def close(self) -> None:
         """Lets other processes have the folder."""
-        self._say_who("")
         self._lock.close()
-
-    def _say_who(self, text: str) -> None:
-        """For `algoperf status`; the lock itself does not need it."""
-        with contextlib.suppress(OSError):  # a full disk: the trial says so later
-            self._lock.truncate(0)
-            self._lock.write(text)
-            self._lock.flush()
 
     def clear(self) -> None:
         """Removes everything an earlier run wrote (for --overwrite)."""

@@ -50,10 +50,25 @@ def new_record(
             *earlier.get("environments", ()),
             {"started_at": now(), **describe_environment()},
         ],
+        "hangs": list(earlier.get("hangs", ())),
         **results(workload.facts, Progress()),
         # How far an interrupted trial was, until this process gets further.
         **{name: earlier[name] for name in _RESULTS if name in earlier},
     }
+
+
+def remarks(record: Mapping[str, Any], facts: Facts) -> list[str]:
+    """What is special about a trial, for people."""
+    found = []
+    if record["removed_names"]:
+        names = ", ".join(record["removed_names"])
+        found.append(f"supplied, since JAX has removed it: {names}")
+    precision = facts.model.get("compute_dtype")
+    if precision is not None:
+        found.append(f"the model computes in {precision}")
+    if record["submission_style"] == "pmap":
+        found.append("runs in the pmap style: arrays by device")
+    return found
 
 
 def results(facts: Facts, progress: Progress) -> dict[str, Any]:

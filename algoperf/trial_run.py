@@ -16,7 +16,6 @@ from algoperf.compile_cache import compile_cache
 from algoperf.dynamics import Dynamics
 from algoperf.early_stop import Deadline, EarlyStop, beaten, cap
 from algoperf.environment import meta_data
-from algoperf.jax_sharding_utils import commit
 from algoperf.metrics_logger import MetricsLogger
 from algoperf.observer import Observer
 from algoperf.pmap_style import as_jit_style, style_of
@@ -36,14 +35,21 @@ from algoperf.submission_calls import (
     submission_code,
 )
 from algoperf.trackers import Trackers
-from algoperf.trial import TrainState, Trial
+from algoperf.train_state import TrainState, initial_state, seed_of
+from algoperf.trial import Trial
 from algoperf.trial_folder import (
     CHECKPOINTS,
     TrialFolder,
     cannot_write,
 )
-from algoperf.trial_record import new_record, now, results
-from algoperf.trial_settings import RunOptions, earlier_record, settings_of
+from algoperf.trial_record import new_record, now, remarks, results
+from algoperf.trial_settings import (
+    RunOptions,
+    check_devices,
+    earlier_record,
+    settings_of,
+)
+from algoperf.watchdog import FILE, Watchdog
 from algoperf.workload import Workload
 
 
@@ -93,10 +99,13 @@ class TrialRun:
             record = new_record(
                 self.plan, self.workload, submission, settings, earlier, style
             )
-            self._say_what_is_special(record)
+            here = record["environments"][-1]
+            changes = self.hosts.agree(lambda: check_devices(folder, earlier, here))
+            for remark in (*remarks(record, self.workload.facts), *changes):
+                self.observer.message(remark)
             if style == "pmap":
                 submission = as_jit_style(submission)
-            record["environments"][-1]["hardware"] = self.options.hardware
+            here["hardware"] = self.options.hardware
             folder.write_trial(record)
             with compile_cache(self.options.compilation_cache) as use:
                 progress = self._train(submission, folder, record, stop)
@@ -119,16 +128,6 @@ class TrialRun:
                 path = Path(stack.enter_context(TemporaryDirectory(prefix="algoperf")))
             yield stack.enter_context(closing(TrialFolder(path)))
 
-    def _say_what_is_special(self, record: Mapping[str, Any]) -> None:
-        if record["removed_names"]:
-            names = ", ".join(record["removed_names"])
-            self.observer.message(f"supplied, since JAX has removed it: {names}")
-        precision = self.workload.facts.model.get("compute_dtype")
-        if precision is not None:
-            self.observer.message(f"the model computes in {precision}")
-        if record["submission_style"] == "pmap":
-            self.observer.message("runs in the pmap style: arrays by device")
-
     def _train(
         self,
         submission: Submission,
@@ -138,6 +137,8 @@ class TrialRun:
     ) -> Progress:
         """Sets the trial up and trains; a submission that raises ends as `failed`."""
         with ExitStack() as stack:
+            watchdog = self._watchdog(folder, record)
+            stack.enter_context(watchdog.watching())
             checkpoints = None
             if self.options.save_checkpoints:
                 checkpoints = Checkpoints(
@@ -151,7 +152,9 @@ class TrialRun:
             trackers = Trackers(names, self.observer.message)
             stack.callback(lambda: record.update(trackers=trackers.close()))
             try:
-                trial = self._start(submission, folder, record, checkpoints, trackers)
+                trial = self._start(
+                    submission, folder, record, checkpoints, trackers, watchdog
+                )
             except SubmissionFailed as error:
                 message, text = describe_failure(error, submission.path.parent)
                 self.observer.message(message)
@@ -165,6 +168,7 @@ class TrialRun:
         record: dict[str, Any],
         checkpoints: Checkpoints | None,
         trackers: Trackers,
+        watchdog: Watchdog,
     ) -> Trial:
         facts = self.workload.facts
         batch_size, named_size = self._batch_sizes(submission)
@@ -172,14 +176,20 @@ class TrialRun:
         data_key, optimizer_key, model_key, step_key = jax.random.split(
             jax.random.PRNGKey(self.plan.seed), 4
         )
-        state = self._initial_state(submission, model_key, optimizer_key)
+        state = initial_state(
+            self.workload,
+            submission,
+            self.plan.hyperparameters,
+            model_key,
+            optimizer_key,
+        )
         state, progress = self._restored(state, folder, checkpoints)
         config = {"workload": facts.name, "seed": self.plan.seed}
         config |= self.plan.point or {}
         trackers.open(folder.path, self.plan.title, config, progress.step + 1)
         profiler = None
         if self.options.profile:
-            profiler = Profiler(folder.path / "profile")
+            profiler = Profiler(folder.path / "profile", self.observer.message)
         dynamics = None
         if self.options.log_dynamics:
             # Also if it is resumed: a checkpoint has the params of an evaluation,
@@ -188,7 +198,7 @@ class TrialRun:
         logger = MetricsLogger()
         self.workload.attach_metrics_logger(logger)
         batches = self.workload.batches(
-            "train", batch_size, _seed_of(data_key), progress.batches
+            "train", batch_size, seed_of(data_key), progress.batches
         )
         batches.fetch_ahead()
         return Trial(
@@ -206,12 +216,27 @@ class TrialRun:
             progress=progress,
             logger=logger,
             trackers=trackers,
+            watchdog=watchdog,
+            checkpoint_every_s=self.options.checkpoint_every_s,
             profiler=profiler,
             dynamics=dynamics,
             eval_batch_size=self.options.eval_batch_size or named_size,
             saved_step=progress.step if progress.preemption_count else None,
             early_stop=self._early_stop(record["settings"]),
         )
+
+    def _watchdog(self, folder: TrialFolder, record: dict[str, Any]) -> Watchdog:
+        """Ends this process if the trial hangs, and says so in its record."""
+
+        def tell(hang: dict[str, Any]) -> None:
+            record["hangs"].append(hang)
+            folder.write_trial(record)
+
+        timeout_s = self.options.step_timeout_s
+        if self.hosts.first:
+            return Watchdog(timeout_s, folder.path / FILE, tell)
+        name = f"process_{jax.process_index()}_{FILE}"
+        return Watchdog(timeout_s, self.plan.folder / name)
 
     def _batch_sizes(self, submission: Submission) -> tuple[int, int | None]:
         """The submission's batch sizes of training and, if it names one, evaluation."""
@@ -270,23 +295,3 @@ class TrialRun:
             self.options.flags or {},
         )
         return state, progress
-
-    def _initial_state(
-        self, submission: Submission, model_key: jax.Array, optimizer_key: jax.Array
-    ) -> TrainState:
-        params, model_state = self.workload.init_model_fn(model_key)
-        with submission_code(submission.init_optimizer_state):
-            optimizer_state = submission.init_optimizer_state(
-                self.workload,
-                params,
-                model_state,
-                self.plan.hyperparameters,
-                optimizer_key,
-            )
-        return TrainState(params, model_state, commit(optimizer_state))
-
-
-def _seed_of(key: jax.Array) -> int:
-    """A 64-bit seed for the data order, from a raw key."""
-    high, low = (int(word) for word in key)
-    return (high << 32) | low

@@ -1,6 +1,6 @@
 """How a trial is run, and what makes two runs of it the same trial."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from algoperf.limits import Limits
 from algoperf.pmap_style import Style
 from algoperf.study import TrialPlan
 from algoperf.submission import Submission
-from algoperf.trial_folder import TrialFolder, differences
+from algoperf.trial_folder import CHECKPOINTS, TrialFolder, differences
 from algoperf.workload import Workload
 
 
@@ -39,6 +39,8 @@ class RunOptions:
     compilation_cache: Path | None = None  # None: as JAX is configured
     hardware: Mapping[str, float] | None = None  # what a probe of this machine found
     trackers: tuple[str, ...] = ()
+    step_timeout_s: float = 0.0  # 0: never
+    checkpoint_every_s: float | None = None  # None: at evaluations only
 
 
 def settings_of(
@@ -84,3 +86,41 @@ def earlier_record(
             + "\nGive another --experiment_name, or --overwrite to delete it."
         )
     return record
+
+
+def check_devices(
+    folder: TrialFolder, record: Mapping[str, Any], now: Mapping[str, Any]
+) -> list[str]:
+    """What is not as it was when a trial that goes on was last run; for people.
+
+    Other versions of the packages are allowed: results may differ in their last bits,
+    and every process is in the record. Other devices are not, since the trial's seconds
+    would be those of two machines.
+
+    Args:
+      record: of the earlier run, or nothing.
+      now: this process, as `describe_environment` says.
+
+    Raises:
+      UserError: other devices.
+    """
+    environments = record.get("environments") or [{}]
+    before = environments[-1]
+    resumed = any((folder.path / CHECKPOINTS).glob("[0-9]*"))
+    if not resumed or "devices" not in before or record.get("outcome") is not None:
+        return []
+    if before["devices"] != now["devices"]:
+        raise UserError(
+            f"{folder.path} was begun on {_counted(before['devices'])}, and here is "
+            f"{_counted(now['devices'])}: its seconds would be those of two machines. "
+            "Continue it on the same devices, give another --experiment_name, or "
+            "--overwrite to begin again here."
+        )
+    changed = differences(before.get("packages", {}), now["packages"])
+    return [f"other versions than before: {'; '.join(changed)}"] if changed else []
+
+
+def _counted(devices: Sequence[str]) -> str:
+    """`4 x NVIDIA H100`: devices by their kind."""
+    kinds = dict.fromkeys(devices)
+    return ", ".join(f"{devices.count(kind)} x {kind}" for kind in kinds) or "none"

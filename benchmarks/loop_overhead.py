@@ -28,7 +28,8 @@ from algoperf.progress import Progress
 from algoperf.spec import Batch
 from algoperf.stop_request import StopRequest
 from algoperf.submission import Submission, load_submission
-from algoperf.trial import TrainState, Trial
+from algoperf.train_state import TrainState
+from algoperf.trial import Trial
 from algoperf.trial_folder import TrialFolder
 from algoperf.tuning import read_search_space, study_points
 from algoperf.workload import Workload

@@ -13,7 +13,8 @@ from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
 from algoperf.progress import Progress
 from algoperf.submission import Submission, keep_everything, next_batch
-from algoperf.trial import TrainState, Trial
+from algoperf.train_state import TrainState
+from algoperf.trial import Trial
 from algoperf.trial_folder import TrialFolder
 from workloads.loading import load
 

@@ -1,8 +1,8 @@
 """A folder that cannot be written, is full, in use, or of another configuration."""
 
 import contextlib
-import fcntl
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -16,6 +16,10 @@ from fakes import PLAIN_SUBMISSION
 
 import workloads.catalog
 from algoperf.cli.main import main
+from algoperf.facts import UserError
+from algoperf.file_lock import FileLock
+from algoperf.trial_folder import TrialFolder
+from algoperf.trial_settings import check_devices
 
 SMALL = (
     "--workload=digits",
@@ -163,6 +167,38 @@ def test_overwrite_replaces_what_another_configuration_wrote(run, finished):
     )
 
 
+def begun(tmp_path: Path, checkpoint: bool) -> TrialFolder:
+    folder = TrialFolder(tmp_path / "trial_1")
+    if checkpoint:
+        (folder.path / "checkpoints" / "20").mkdir(parents=True)
+    return folder
+
+
+NOW = {"devices": ["cpu", "cpu"], "packages": {"jax": "2"}}
+
+
+def test_going_on_with_other_devices_is_refused_once_there_is_a_checkpoint(tmp_path):
+    record = {"environments": [{"devices": ["H100"], "packages": {"jax": "2"}}]}
+    with contextlib.closing(begun(tmp_path, checkpoint=False)) as folder:
+        assert check_devices(folder, record, NOW) == []
+        assert check_devices(folder, {}, NOW) == []
+    with (
+        contextlib.closing(begun(tmp_path, checkpoint=True)) as folder,
+        pytest.raises(
+            UserError, match=r"begun on 1 x H100, and here is 2 x cpu.*--overwrite"
+        ),
+    ):
+        check_devices(folder, record, NOW)
+
+
+def test_going_on_with_other_versions_is_said(tmp_path):
+    record = {"environments": [{"devices": ["cpu", "cpu"], "packages": {"jax": "1"}}]}
+    with contextlib.closing(begun(tmp_path, checkpoint=True)) as folder:
+        said = check_devices(folder, record, NOW)
+        assert said == ["other versions than before: jax: 1 there, 2 now"]
+        assert check_devices(folder, {"environments": [NOW]}, NOW) == []
+
+
 def test_a_folder_of_another_program_is_refused(run):
     TRIAL.mkdir(parents=True)
     (TRIAL / "eval_measurements.csv").write_text("global_step\n1\n")
@@ -174,11 +210,11 @@ def test_a_folder_of_another_program_is_refused(run):
 
 def test_a_folder_that_another_process_runs_in_is_refused(run):
     TRIAL.mkdir(parents=True)
-    with open(TRIAL / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.closing(FileLock(TRIAL / ".lock")):
         code, message = run()
     assert code == 2
-    assert f"another process is running {TRIAL.absolute()}" in message
+    assert f"{TRIAL.absolute()} is being run by process {os.getpid()} on" in message
+    assert "wait for it, stop it, or give another --experiment_name" in message
 
 
 # A full disk. Files that may not grow stand for it: that needs no rights.

@@ -126,6 +126,14 @@ def test_checkpoints_are_saved_unless_refused(run, flag, saved):
     assert {folder.name for folder in folders} == saved
 
 
+def test_checkpoints_between_evaluations_need_checkpoints(capsys):
+    line = ["run", "--workload=digits", "--submission_path=nadamw"]
+    assert main([*line, "--nosave_checkpoints", "--checkpoint_every_s=60"]) == 2
+    said = capsys.readouterr().err
+    assert "--checkpoint_every_s=60 with --nosave_checkpoints: there is" in said
+    assert "Leave one of them out" in said
+
+
 def test_progress_is_one_line_that_updates_on_a_terminal(tmp_path):
     (tmp_path / "idle.py").write_text(
         PLAIN_SUBMISSION.replace("return opt", "sleep(0.2); return opt")

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     ["algoperf", "facts", "data_options", "compat"],
     ["records", "spec", "cluster"],
-    ["hosts", "stop_request"],
+    ["hosts", "stop_request", "file_lock", "watchdog"],
     ["sweep", "sweep.plan", "sweep.pinning", "sweep.child", "sweep.tasks"],
     ["sweep.supervise"],
     ["sweep.scan"],
@@ -39,7 +39,7 @@ LAYERS = [
     ["device_memory", "hardware_probe", "compile_cache", "trackers"],
     ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
     ["limits", "early_stop", "trial_folder", "submission_rules", "dynamics"],
-    ["observer"],
+    ["observer", "train_state"],
     ["trial", "study"],
     ["trial_record", "submission_check", "trial_settings"],
     ["compiled_step"],
@@ -147,11 +147,12 @@ def test_the_harness_knows_no_workload_submission_or_scoring(name):
 def test_facts_need_the_standard_library_alone():
     for name in ("algoperf.facts", "algoperf.records"):
         assert packages(name) <= sys.stdlib_module_names
-    for name in ("algoperf.cluster", "algoperf.stop_request"):
+    for name in ("algoperf.cluster", "algoperf.file_lock", "algoperf.stop_request"):
         assert packages(name) <= sys.stdlib_module_names | {"algoperf"}
         assert {m for m in imports(name) if m.startswith("algoperf")} <= {
             "algoperf.cluster",
             "algoperf.facts",
+            "algoperf.records",
         }
     sweep = [name for name in HARNESS if name.startswith("algoperf.sweep")]
     for name in sweep:
@@ -160,8 +161,10 @@ def test_facts_need_the_standard_library_alone():
         assert inside <= {
             "algoperf",
             "algoperf.facts",
+            "algoperf.file_lock",
             "algoperf.records",
             "algoperf.stop_request",
+            "algoperf.watchdog",
             *sweep,
         }
     facts = [f"workloads.{file.parent.name}.facts" for file in FACTS]

@@ -140,3 +140,20 @@ def test_progress_survives_json(digits):
 def test_a_target_metric_that_is_missing_in_a_result_is_not_a_silent_pass(digits):
     with pytest.raises(KeyError):
         Progress().evaluated(digits.facts, {"test/accuracy": 1.0}, Seconds(), 1.0)
+
+
+def test_checkpoints_between_evaluations_come_by_submission_time_uncharged(start):
+    now = FakeTime()
+    checkpoints = FakeCheckpoints(now, seconds=40.0)
+    trial = start(
+        submission(update_s=1.0, now=now),
+        Limits(max_runtime_s=1e9, max_steps=10, eval_every_steps=8),
+        now=now,
+        checkpoints=checkpoints,
+        checkpoint_every_s=2.5,
+    )
+    progress = trial.run(StopRequest())
+    assert [step for step, _ in progress.eval_results] == [1, 8, 10]
+    assert checkpoints.steps == [1, 4, 7, 8, 10]
+    assert progress.seconds.submission == pytest.approx(10 * 1.0)
+    assert progress.seconds.logging == pytest.approx(5 * 40.0)

@@ -153,6 +153,8 @@ def _run_study(
         compilation_cache=request.compilation_cache,
         hardware=hardware,
         trackers=request.trackers,
+        step_timeout_s=request.step_timeout_s,
+        checkpoint_every_s=request.checkpoint_every_s,
         flags=request.flags,
     )
     records = []

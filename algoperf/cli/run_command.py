@@ -14,6 +14,7 @@ from algoperf.cli import run_flags
 from algoperf.cli.bundled import find_submission, search_space_beside
 from algoperf.cli.flag_parsing import HelpShown, parse
 from algoperf.cli.reference_runtimes import read_reference_runtimes
+from algoperf.cli.run_values import cluster_of, seed_of
 from algoperf.cluster import Cluster
 from algoperf.data_options import DataOptions
 from algoperf.facts import Facts, UserError
@@ -27,7 +28,6 @@ Trains a submission and writes
 The same line again continues: finished trials are skipped, a half-finished one
 resumes from its last checkpoint."""
 
-MAX_SEED = 2**32 - 1
 SELF_TUNING_FACTOR = 1.5
 COMPILATION_CACHE = ".compilation_cache"
 
@@ -86,6 +86,8 @@ class Request:
     compilation_cache: Path | None
     probe: Literal["off", "quick", "full"]
     trackers: tuple[str, ...]
+    step_timeout_s: float
+    checkpoint_every_s: float | None
     flags: dict[str, Any]
 
     def chosen(self, trials: Sequence[Any]) -> Sequence[Any]:
@@ -122,7 +124,7 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
         experiment=experiment,
         data_dir=data_dir,
         data=data,
-        seed=_seed(values.rng_seed),
+        seed=seed_of(values.rng_seed),
         max_steps=values.max_global_steps,
         eval_every_steps=values.eval_every_steps,
         eval_batch_size=values.eval_batch_size,
@@ -134,13 +136,15 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
         profile=values.profile or values.capture_jax_trace,
         log_dynamics=values.log_dynamics,
         style=values.submission_style,
-        cluster=_cluster(values),
+        cluster=cluster_of(values),
         stop_when_beaten=values.stop_when_beaten,
         reference_s=_reference_s(values.reference_runtimes),
         charge_compile=values.charge_compile,
         compilation_cache=_compilation_cache(values),
         probe=values.probe,
         trackers=run_flags.trackers(values),
+        step_timeout_s=values.step_timeout,
+        checkpoint_every_s=values.checkpoint_every_s,
         flags={name: values[name].value for name in values},
     )
 
@@ -158,27 +162,6 @@ def _data_options(values: flags.FlagValues) -> DataOptions:
         strict=values.strict_data,
         random=values.data == "random",
     )
-
-
-def _cluster(values: flags.FlagValues) -> Cluster | None:
-    """How the processes find each other; None for a run of one process."""
-    names = ("coordinator_address", "num_processes", "process_id")
-    given = [values[name].value for name in names]
-    missing = [f"--{n}" for n, value in zip(names, given, strict=True) if value is None]
-    if len(missing) == len(names):
-        return Cluster() if values.distributed else None
-    if missing:
-        raise UserError(
-            f"{' and '.join(missing)} missing: every process needs all of "
-            "--coordinator_address, --num_processes and --process_id, or "
-            "--distributed alone where a launcher started them."
-        )
-    if values.process_id >= values.num_processes:
-        raise UserError(
-            f"--process_id={values.process_id} is not below "
-            f"--num_processes={values.num_processes}; it counts from 0."
-        )
-    return Cluster(*given)
 
 
 def _reference_s(path: str | None) -> dict[str, float]:
@@ -281,20 +264,3 @@ def submission_name(path: Path) -> str:
     if resolved.is_dir():
         return resolved.name
     return resolved.parent.name if resolved.stem == "submission" else resolved.stem
-
-
-def _seed(given: str | None) -> int | None:
-    if given is None:
-        return None
-    try:
-        seed = int(given)
-    except ValueError:
-        seed = None
-    if seed is None or not 0 <= seed <= MAX_SEED:
-        fix = ""
-        if seed is not None:
-            fix = f" --rng_seed={seed % (MAX_SEED + 1)} has the same lower 32 bits."
-        raise UserError(
-            f"--rng_seed={given} is not a whole number from 0 to {MAX_SEED}.{fix}"
-        )
-    return seed

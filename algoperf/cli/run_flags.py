@@ -144,6 +144,12 @@ def _define_how(flag: Definer) -> None:
         False,
         "Keep all checkpoints, not only the latest two.",
     )
+    flag.number(
+        "checkpoint_every_s",
+        1e-3,
+        "Save a checkpoint between evaluations too, after so many seconds of "
+        "submission time without one.",
+    )
     flag.choice(
         "submission_style",
         "auto",
@@ -190,6 +196,14 @@ def _define_machine(flag: Definer) -> None:
 
 
 def _define_watching(flag: Definer) -> None:
+    flag.number(
+        "step_timeout",
+        0.0,
+        "Seconds without a step or a batch of an evaluation (ten times as many for the "
+        "first ones) after which the stacks go to hang.txt and the process ends; "
+        "default: 0, never.",
+        default=0.0,
+    )
     flag.text(
         "trackers",
         None,
@@ -270,6 +284,11 @@ def check(values: flags.FlagValues) -> None:
         raise UserError(
             "--log_dynamics with --skip_evals: it measures at evaluations. Leave one "
             "of them out."
+        )
+    if values.checkpoint_every_s is not None and not values.save_checkpoints:
+        raise UserError(
+            f"--checkpoint_every_s={values.checkpoint_every_s:g} with "
+            "--nosave_checkpoints: there is nothing to save. Leave one of them out."
         )
     for name in ("workload", "submission_path"):
         if not values[name].value:

@@ -14,7 +14,7 @@ from algoperf.cli.sweep_view import LiveBlock
 from algoperf.facts import Facts, UserError
 from algoperf.sweep.record import expected_tasks
 from algoperf.sweep.scan import find_trials, read_state
-from algoperf.sweep.status import cells_of, summary, table
+from algoperf.sweep.status import cells_of, hung, summary, table
 from workloads.catalog import CATALOG
 
 USAGE = """algoperf status DIR [--watch]
@@ -69,4 +69,5 @@ def look(folder: Path, catalog: Mapping[str, Facts]) -> tuple[str, bool]:
     cells = cells_of(tasks, states, catalog)
     over = not any(cell.running or cell.waiting for cell in cells)
     now = datetime.datetime.now()
-    return f"{table(cells, catalog)}\n\n{summary(cells, now)}", over
+    lines = [table(cells, catalog), "", summary(cells, now), *hung(states)]
+    return "\n".join(lines), over

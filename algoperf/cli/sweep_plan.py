@@ -24,6 +24,9 @@ from algoperf.sweep.plan import (
 from algoperf.sweep.record import agreed_seed, seeds_before
 from algoperf.sweep.tasks import Submission, Sweep, Task, check_names
 
+# Nobody looks at the trials of a sweep: one that hangs would keep its place for ever.
+# An hour is far more than a step or a batch of an evaluation takes anywhere.
+STEP_TIMEOUT_S = 3600
 # Run flags that are paths: tasks may start in another folder.
 _PATHS = ("data_dir", "reference_runtimes")
 
@@ -69,7 +72,7 @@ def sweep_of(plan: Plan) -> Sweep:
         workloads=plan.workloads,
         studies=plan.studies,
         seed=0,
-        words=_words(plan.flags),
+        words=_words({"step_timeout": STEP_TIMEOUT_S, **plan.flags}),
         words_for=words_for,
     )
     check_names(sweep)

@@ -1,12 +1,12 @@
 """One sweep at a time in a folder: two would start the same trials."""
 
-import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from algoperf import records
 from algoperf.facts import UserError
+from algoperf.file_lock import FileLock, Held
 from algoperf.sweep.record import FOLDER
 
 
@@ -17,19 +17,17 @@ def only_one(experiment_dir: Path) -> Iterator[None]:
     Raises:
       UserError: another one runs there.
     """
-    file = experiment_dir / FOLDER / records.LOCK
-    with open(file, "a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            host, _, process = lock.read().partition(" ")
-            raise UserError(
-                f"another sweep runs in {experiment_dir} (process {process or '?'} on "
-                f"{host or 'an unknown host'}). Wait for it, stop it, or give another "
-                "--experiment_dir."
-            ) from None
-        lock.truncate(0)
-        lock.write(records.holder())
-        lock.flush()
+    try:
+        lock = FileLock(experiment_dir / FOLDER / records.LOCK)
+    except Held as who:
+        raise UserError(
+            f"another sweep runs in {experiment_dir} ({who}). Wait for it, stop it, or "
+            "give another --experiment_dir."
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {experiment_dir}: {error.strerror}. Give another "
+            "--experiment_dir."
+        ) from error
+    with closing(lock):
         yield

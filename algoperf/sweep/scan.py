@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from algoperf import records
+from algoperf.file_lock import read_holder
 from algoperf.sweep.tasks import Task
 
 # The end of a CSV file that holds its last row.
@@ -31,6 +32,7 @@ class TrialState(NamedTuple):
     spent_s: float = 0.0
     running: bool = False
     metric: str | None = None  # its name, where a trial is not over
+    hangs: int = 0  # how often its watchdog ended it, where it is not over
 
 
 def find_trials(experiment_dir: Path) -> Iterator[tuple[Task, str]]:
@@ -71,16 +73,13 @@ def is_running(folder: str | Path) -> bool:
 
     Nothing is locked to find out: a trial that starts at this moment would fail.
     """
-    try:
-        with open(os.path.join(folder, records.LOCK), encoding="utf-8") as file:
-            host, _, number = file.read().partition(" ")
-        process = int(number)
-    except (OSError, ValueError):
+    holder = read_holder(os.path.join(folder, records.LOCK))
+    if holder is None:
         return False
-    if host != socket.gethostname():
+    if holder.host != socket.gethostname():
         return True
     try:
-        os.kill(process, 0)
+        os.kill(holder.process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
@@ -91,7 +90,9 @@ def is_running(folder: str | Path) -> bool:
 def _state_of(text: str) -> TrialState:
     outcome = _field(text, "outcome")
     reached, seconds = _field(text, "reached"), _field(text, "seconds")
-    settings = None if outcome is not None else _field(text, "settings")
+    settings = hangs = None
+    if outcome is None:
+        settings, hangs = _field(text, "settings"), _field(text, "hangs")
     return TrialState(
         outcome=outcome,
         steps=int(_field(text, "steps") or 0),
@@ -99,6 +100,7 @@ def _state_of(text: str) -> TrialState:
         reached_s=reached["submission_s"] if reached else None,
         spent_s=float(seconds["total"]) if seconds else 0.0,
         metric=settings["workload"]["metric"] if settings else None,
+        hangs=len(hangs or ()),
     )
 
 

@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from algoperf import watchdog
 from algoperf.facts import Facts, reached
 from algoperf.sweep.scan import TrialState
 from algoperf.sweep.tasks import Task
@@ -144,6 +145,15 @@ def summary(
         return f"{text}; end not known yet"
     more = f" and {unknown:,} trials of unknown length" if unknown else ""
     return f"{text}; expected end {end.strftime(form)}{more}"
+
+
+def hung(states: Mapping[Task, TrialState]) -> list[str]:
+    """A line for each trial that is not over and that its watchdog ended."""
+    return [
+        f"{task}: hung {state.hangs} time(s); the stacks are in its {watchdog.FILE}"
+        for task, state in states.items()
+        if state.hangs
+    ]
 
 
 def _row(cell: Cell, facts: Facts | None) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from algoperf.sweep import child
+from algoperf.watchdog import EXIT_HUNG
 
 # A process that a signal ended is negative in Python; above 128 is the shell's, and
 # also `algoperf run`'s own after it has saved because of a signal.
@@ -33,9 +34,10 @@ class Job:
 class Supervised:
     """The process of a job, and the ones after it if it dies.
 
-    A process that a signal ended (killed for memory, a crash in native code) is
-    started again, `max_restarts` times; the trial goes on from its checkpoint. One
-    that ends by itself, whatever its exit code, is not: it would end the same way.
+    A process that a signal ended (killed for memory, a crash in native code), or that
+    its watchdog ended as if by one, is started again, `max_restarts` times; the trial
+    goes on from its checkpoint. One that ends by itself, whatever its exit code, is
+    not: it would end the same way.
     """
 
     job: Job
@@ -98,6 +100,8 @@ class Supervised:
 
 def in_words(code: int) -> str:
     """An exit code, for people."""
+    if code in (EXIT_HUNG, _SIGNALLED - EXIT_HUNG):
+        return "hung (nothing happened for --step_timeout seconds)"
     number = -code if code < 0 else code - _SIGNALLED
     if code < 0 or number > 0:
         try:

@@ -1,0 +1,60 @@
+"""The arrays of a trial, and the random keys of a step."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from algoperf.jax_sharding_utils import commit
+from algoperf.submission import Submission
+from algoperf.submission_calls import submission_code, three_values
+from algoperf.workload import Workload
+
+
+class TrainState(NamedTuple):
+    """The arrays of a trial: what a step takes and returns."""
+
+    params: Any
+    model_state: Any
+    optimizer_state: Any
+
+
+def initial_state(
+    workload: Workload,
+    submission: Submission,
+    hyperparameters: Any,
+    model_key: jax.Array,
+    optimizer_key: jax.Array,
+) -> TrainState:
+    """The state that a trial starts with."""
+    params, model_state = workload.init_model_fn(model_key)
+    with submission_code(submission.init_optimizer_state):
+        optimizer_state = submission.init_optimizer_state(
+            workload, params, model_state, hyperparameters, optimizer_key
+        )
+    return TrainState(params, model_state, commit(optimizer_state))
+
+
+def state_of(function: str, returned: Any) -> TrainState:
+    """The state that update_params or prepare_for_eval returned.
+
+    Raises:
+      ValueError: it did not return three values.
+    """
+    optimizer_state, params, model_state = three_values(function, returned)
+    return TrainState(params, model_state, optimizer_state)
+
+
+@functools.cache
+def step_keys() -> Callable[[jax.Array, int], tuple[jax.Array, ...]]:
+    """The four keys of a step in one dispatch instead of six."""
+    return jax.jit(
+        lambda key, step: tuple(jax.random.split(jax.random.fold_in(key, step), 4))
+    )
+
+
+def seed_of(key: jax.Array) -> int:
+    """A 64-bit seed for the data order, from a raw key."""
+    high, low = (int(word) for word in key)
+    return (high << 32) | low
