@@ -17,7 +17,7 @@ from algoperf.facts import Split
 from algoperf.jax_sharding_utils import get_batch_dim_sharding, get_replicate_sharding
 from algoperf.submission_calls import check_params
 from algoperf.submission_check import Caller
-from algoperf.trial import TrainState
+from algoperf.train_state import TrainState
 from algoperf.workload import Workload
 
 # What tracing a function raises that needs the values of arrays.

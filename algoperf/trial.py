@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
@@ -30,19 +30,11 @@ from algoperf.submission_calls import (
     check_params,
     describe_failure,
     submission_code,
-    three_values,
 )
 from algoperf.trackers import Trackers
+from algoperf.train_state import TrainState, state_of
 from algoperf.trial_folder import TrialFolder, writing_to
 from algoperf.workload import Workload
-
-
-class TrainState(NamedTuple):
-    """The arrays of a trial: what a step takes and returns."""
-
-    params: Any
-    model_state: Any
-    optimizer_state: Any
 
 
 @dataclass
@@ -53,6 +45,7 @@ class Trial:
     """
 
     workload: Workload
+    handed: Workload  # the copy that the submission gets
     submission: Submission
     hyperparameters: Any
     limits: Limits
@@ -78,7 +71,7 @@ class Trial:
     def __post_init__(self) -> None:
         self.queue = self.clock.timed(self.batches)
         self._show_results()
-        self.params_types = self.workload.model_params_types
+        self.params_types = self.handed.model_params_types
 
     def run(self, stop: StopRequest) -> Progress:
         """Trains until the trial ends or `stop` asks for it; returns how far it got."""
@@ -132,7 +125,7 @@ class Trial:
         try:
             with submission_code(submission.data_selection):
                 batch = submission.data_selection(
-                    self.workload,
+                    self.handed,
                     self.queue,
                     optimizer_state,
                     params,
@@ -249,7 +242,7 @@ class Trial:
         """What update_params and prepare_for_eval both get."""
         params, model_state, optimizer_state = self.state
         return {
-            "workload": self.workload,
+            "workload": self.handed,
             "current_param_container": params,
             "current_params_types": self.params_types,
             "model_state": model_state,
@@ -277,16 +270,6 @@ class Trial:
                 "last_step_end_time": seconds.total,
             }
         )
-
-
-def state_of(function: str, returned: Any) -> TrainState:
-    """The state that update_params or prepare_for_eval returned.
-
-    Raises:
-      ValueError: it did not return three values.
-    """
-    optimizer_state, params, model_state = three_values(function, returned)
-    return TrainState(params, model_state, optimizer_state)
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from algoperf.compile_cache import compile_cache
 from algoperf.dynamics import Dynamics
 from algoperf.early_stop import Deadline, EarlyStop, beaten, cap
 from algoperf.environment import meta_data
+from algoperf.handed_workload import handed_to_submission
 from algoperf.jax_sharding_utils import commit
 from algoperf.metrics_logger import MetricsLogger
 from algoperf.observer import Observer
@@ -36,7 +37,8 @@ from algoperf.submission_calls import (
     submission_code,
 )
 from algoperf.trackers import Trackers
-from algoperf.trial import TrainState, Trial
+from algoperf.train_state import TrainState
+from algoperf.trial import Trial
 from algoperf.trial_folder import (
     CHECKPOINTS,
     TrialFolder,
@@ -172,7 +174,8 @@ class TrialRun:
         data_key, optimizer_key, model_key, step_key = jax.random.split(
             jax.random.PRNGKey(self.plan.seed), 4
         )
-        state = self._initial_state(submission, model_key, optimizer_key)
+        handed = handed_to_submission(self.workload)
+        state = self._initial_state(submission, handed, model_key, optimizer_key)
         state, progress = self._restored(state, folder, checkpoints)
         config = {"workload": facts.name, "seed": self.plan.seed}
         config |= self.plan.point or {}
@@ -186,13 +189,14 @@ class TrialRun:
             # unless the trial was stopped between two.
             dynamics = Dynamics(self.workload, state.params, progress.step, batch_size)
         logger = MetricsLogger()
-        self.workload.attach_metrics_logger(logger)
+        handed.attach_metrics_logger(logger)
         batches = self.workload.batches(
             "train", batch_size, _seed_of(data_key), progress.batches
         )
         batches.fetch_ahead()
         return Trial(
             workload=self.workload,
+            handed=handed,
             submission=submission,
             hyperparameters=self.plan.hyperparameters,
             limits=self.options.limits,
@@ -272,12 +276,16 @@ class TrialRun:
         return state, progress
 
     def _initial_state(
-        self, submission: Submission, model_key: jax.Array, optimizer_key: jax.Array
+        self,
+        submission: Submission,
+        handed: Workload,
+        model_key: jax.Array,
+        optimizer_key: jax.Array,
     ) -> TrainState:
         params, model_state = self.workload.init_model_fn(model_key)
         with submission_code(submission.init_optimizer_state):
             optimizer_state = submission.init_optimizer_state(
-                self.workload,
+                handed,
                 params,
                 model_state,
                 self.plan.hyperparameters,

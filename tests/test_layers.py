@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 # Lowest first. A module imports modules of layers below its own, never of its own.
 LAYERS = [
     ["algoperf", "facts", "data_options", "compat"],
-    ["records", "spec", "cluster"],
+    ["records", "spec", "cluster", "seconds"],
     ["hosts", "stop_request"],
     ["sweep", "sweep.plan", "sweep.pinning", "sweep.child", "sweep.tasks"],
     ["sweep.supervise"],
@@ -34,8 +34,8 @@ LAYERS = [
     ["optimizers", "optax_submission"],
     ["evaluate", "old_package"],
     ["submission", "workload"],
-    ["submission_calls"],
-    ["pmap_style"],
+    ["submission_calls", "handed_workload"],
+    ["pmap_style", "train_state"],
     ["device_memory", "hardware_probe", "compile_cache", "trackers"],
     ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
     ["limits", "early_stop", "trial_folder", "submission_rules", "dynamics"],

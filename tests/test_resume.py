@@ -15,7 +15,7 @@ from conftest import command, environment
 
 from algoperf.checkpoint import Checkpoints
 from algoperf.records import read_json
-from algoperf.trial import TrainState
+from algoperf.train_state import TrainState
 
 SUBMISSION = Path(__file__).parent / "submissions" / "resumable"
 STEPS, EVERY = 240, 20
