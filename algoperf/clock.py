@@ -11,6 +11,7 @@ import jax
 
 from algoperf.cluster import Hosts
 from algoperf.seconds import Seconds
+from algoperf.witness import RUNNING, STOPPED
 
 Account = Literal["submission", "evaluation", "logging"]
 
@@ -156,6 +157,24 @@ class Clock:
     def _note_data_wait(self, seconds: float) -> None:
         waited = self._seconds.data_wait + seconds
         self._seconds = replace(self._seconds, data_wait=waited)
+
+
+class WitnessedClock(Clock):
+    """The clock of a trial that another process times too."""
+
+    def __init__(self, tell: Callable[[str], None], spent: Seconds | None = None):
+        super().__init__(spent)
+        self._tell = tell
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        before_s = self.read().total
+        self._tell(RUNNING)
+        try:
+            with super().running():
+                yield
+        finally:
+            self._tell(f"{STOPPED} {self.read().total - before_s!r}")
 
 
 class AgreedClock(Clock):

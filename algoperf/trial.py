@@ -34,6 +34,7 @@ from algoperf.submission_calls import (
 from algoperf.trackers import Trackers
 from algoperf.train_state import TrainState, state_of
 from algoperf.trial_folder import TrialFolder, writing_to
+from algoperf.watch import Watch
 from algoperf.workload import Workload
 
 
@@ -59,6 +60,7 @@ class Trial:
     progress: Progress
     logger: MetricsLogger
     trackers: Trackers = field(default_factory=Trackers)
+    watch: Watch | None = None
     eval_batch_size: int | None = None  # None: the workload's
     profiler: Profiler | None = None
     dynamics: Dynamics | None = None
@@ -108,6 +110,8 @@ class Trial:
                 continue
             self._prepare_for_eval()
             with self.clock.paused(wait_for=self.state):
+                if self.watch is not None:
+                    self.watch.look(self.progress.step)
                 self._check_state()
                 self._evaluate()
                 with self.clock.logging():

@@ -43,6 +43,7 @@ def new_record(
         "submission_style": style,
         "removed_names": list(removed_names_used(submission.sources)),
         "settings": settings,
+        "findings": list(earlier.get("findings", ())),  # see watch.py
         "num_params": workload.num_params,
         "batch_size": None,  # known when the submission was asked
         # One for every process that took part.
@@ -54,6 +55,20 @@ def new_record(
         # How far an interrupted trial was, until this process gets further.
         **{name: earlier[name] for name in _RESULTS if name in earlier},
     }
+
+
+def remarks(record: Mapping[str, Any], facts: Facts) -> list[str]:
+    """What is special about a trial that starts, for people."""
+    said: list[str] = []
+    if record["removed_names"]:
+        names = ", ".join(record["removed_names"])
+        said.append(f"supplied, since JAX has removed it: {names}")
+    precision = facts.model.get("compute_dtype")
+    if precision is not None:
+        said.append(f"the model computes in {precision}")
+    if record["submission_style"] == "pmap":
+        said.append("runs in the pmap style: arrays by device")
+    return said
 
 
 def results(facts: Facts, progress: Progress) -> dict[str, Any]:

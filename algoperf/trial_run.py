@@ -1,6 +1,6 @@
 """One trial in its folder: started, resumed from its checkpoint, or already done."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,17 +9,19 @@ from typing import Any
 
 import jax
 
+from algoperf.audit import watch_events
 from algoperf.checkpoint import Checkpoints
-from algoperf.clock import AgreedClock, Clock
+from algoperf.clock import AgreedClock, Clock, WitnessedClock
 from algoperf.cluster import Alone, Hosts
 from algoperf.compile_cache import compile_cache
 from algoperf.dynamics import Dynamics
-from algoperf.early_stop import Deadline, EarlyStop, beaten, cap
+from algoperf.early_stop import early_stop_of
 from algoperf.environment import meta_data
 from algoperf.handed_workload import handed_to_submission
 from algoperf.jax_sharding_utils import commit
 from algoperf.metrics_logger import MetricsLogger
 from algoperf.observer import Observer
+from algoperf.own_code import own_code
 from algoperf.pmap_style import as_jit_style, style_of
 from algoperf.profiling import Profiler
 from algoperf.progress import Progress
@@ -27,12 +29,12 @@ from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan
 from algoperf.submission import (
     Submission,
-    eval_batch_size,
-    global_batch_size,
     load_submission,
+    submission_file,
 )
 from algoperf.submission_calls import (
     SubmissionFailed,
+    batch_sizes,
     describe_failure,
     submission_code,
 )
@@ -44,8 +46,10 @@ from algoperf.trial_folder import (
     TrialFolder,
     cannot_write,
 )
-from algoperf.trial_record import new_record, now, results
+from algoperf.trial_record import new_record, now, remarks, results
 from algoperf.trial_settings import RunOptions, earlier_record, settings_of
+from algoperf.watch import Watch
+from algoperf.witness import Isolated
 from algoperf.workload import Workload
 
 
@@ -59,6 +63,7 @@ class TrialRun:
     options: RunOptions
     observer: Observer
     hosts: Hosts = field(default_factory=Alone)
+    isolated: Isolated | None = None  # in a process of its own
 
     def run(self, stop: StopRequest) -> dict[str, Any]:
         """Runs the trial to its end, unless it has ended before or `stop` asks.
@@ -78,6 +83,7 @@ class TrialRun:
     def _run(self, stop: StopRequest) -> dict[str, Any]:
         # Every trial pays for its own tracing and compiling, not only the first one.
         jax.clear_caches()
+        watch = self._watch()
         submission = load_submission(self.submission_path)
         with self._folder() as folder:
             settings = settings_of(self.plan, self.workload, submission, self.options)
@@ -95,14 +101,21 @@ class TrialRun:
             record = new_record(
                 self.plan, self.workload, submission, settings, earlier, style
             )
-            self._say_what_is_special(record)
+            for remark in remarks(record, self.workload.facts):
+                self.observer.message(remark)
             if style == "pmap":
                 submission = as_jit_style(submission)
-            record["environments"][-1]["hardware"] = self.options.hardware
+            watch.continued(record["findings"])
+            record["findings"] = watch.findings
+            environment = record["environments"][-1]
+            environment["hardware"] = self.options.hardware
+            if self.isolated is not None:
+                environment["isolation"] = self.isolated.as_record()
             folder.write_trial(record)
             with compile_cache(self.options.compilation_cache) as use:
-                progress = self._train(submission, folder, record, stop)
-            record["environments"][-1]["compilation_cache"] = use.as_dict()
+                progress = self._train(submission, folder, record, stop, watch)
+            watch.look(progress.step)
+            environment["compilation_cache"] = use.as_dict()
             record |= results(self.workload.facts, progress)
             if progress.outcome is not None:
                 record["ended_at"] = now()
@@ -111,6 +124,14 @@ class TrialRun:
             if progress.outcome is not None:
                 self.observer.ended(record)
             return record
+
+    def _watch(self) -> Watch:
+        """Looks at how all is before the submission is loaded."""
+        own = own_code(submission_file(self.submission_path))
+        watch = Watch(self.workload, own, self.observer.message)
+        if self.isolated is not None:
+            watch_events(self.isolated, own, watch.note)
+        return watch
 
     @contextmanager
     def _folder(self) -> Iterator[TrialFolder]:
@@ -121,22 +142,13 @@ class TrialRun:
                 path = Path(stack.enter_context(TemporaryDirectory(prefix="algoperf")))
             yield stack.enter_context(closing(TrialFolder(path)))
 
-    def _say_what_is_special(self, record: Mapping[str, Any]) -> None:
-        if record["removed_names"]:
-            names = ", ".join(record["removed_names"])
-            self.observer.message(f"supplied, since JAX has removed it: {names}")
-        precision = self.workload.facts.model.get("compute_dtype")
-        if precision is not None:
-            self.observer.message(f"the model computes in {precision}")
-        if record["submission_style"] == "pmap":
-            self.observer.message("runs in the pmap style: arrays by device")
-
     def _train(
         self,
         submission: Submission,
         folder: TrialFolder,
         record: dict[str, Any],
         stop: StopRequest,
+        watch: Watch,
     ) -> Progress:
         """Sets the trial up and trains; a submission that raises ends as `failed`."""
         with ExitStack() as stack:
@@ -153,7 +165,9 @@ class TrialRun:
             trackers = Trackers(names, self.observer.message)
             stack.callback(lambda: record.update(trackers=trackers.close()))
             try:
-                trial = self._start(submission, folder, record, checkpoints, trackers)
+                trial = self._start(
+                    submission, folder, record, checkpoints, trackers, watch
+                )
             except SubmissionFailed as error:
                 message, text = describe_failure(error, submission.path.parent)
                 self.observer.message(message)
@@ -167,19 +181,23 @@ class TrialRun:
         record: dict[str, Any],
         checkpoints: Checkpoints | None,
         trackers: Trackers,
+        watch: Watch,
     ) -> Trial:
         facts = self.workload.facts
-        batch_size, named_size = self._batch_sizes(submission)
+        batch_size, named_size = batch_sizes(submission, facts)
         record["batch_size"] = batch_size
         data_key, optimizer_key, model_key, step_key = jax.random.split(
             jax.random.PRNGKey(self.plan.seed), 4
         )
         handed = handed_to_submission(self.workload)
+        watch.handed(handed)
         state = self._initial_state(submission, handed, model_key, optimizer_key)
         state, progress = self._restored(state, folder, checkpoints)
         config = {"workload": facts.name, "seed": self.plan.seed}
         config |= self.plan.point or {}
         trackers.open(folder.path, self.plan.title, config, progress.step + 1)
+        if self.options.trackers:
+            watch.know_processes()  # Weights & Biases has one
         profiler = None
         if self.options.profile:
             profiler = Profiler(folder.path / "profile")
@@ -214,44 +232,24 @@ class TrialRun:
             dynamics=dynamics,
             eval_batch_size=self.options.eval_batch_size or named_size,
             saved_step=progress.step if progress.preemption_count else None,
-            early_stop=self._early_stop(record["settings"]),
+            early_stop=early_stop_of(
+                self.plan.folder,
+                record["settings"],
+                self.options.stop_when_beaten and self.options.ruleset == "external",
+                self.options.reference_s,
+                self.hosts,
+            ),
+            watch=watch,
         )
-
-    def _batch_sizes(self, submission: Submission) -> tuple[int, int | None]:
-        """The submission's batch sizes of training and, if it names one, evaluation."""
-        facts = self.workload.facts
-        with submission_code(submission.get_batch_size):
-            batch_size = global_batch_size(submission, facts, jax.device_count())
-        asked = submission.get_eval_batch_size or submission.get_batch_size
-        with submission_code(asked):
-            return batch_size, eval_batch_size(submission, facts)
 
     def _clock(self, progress: Progress) -> Clock:
         charge_compile = self.options.charge_compile
         spent = replace(progress.seconds, charge_compile=charge_compile)
         if isinstance(self.hosts, Alone):
+            if self.isolated is not None:
+                return WitnessedClock(self.isolated.tell, spent)
             return Clock(spent)
         return AgreedClock(self.hosts, spent)
-
-    def _early_stop(self, settings: Mapping[str, Any]) -> EarlyStop:
-        """What may end the trial because it cannot matter any more."""
-        options, find = self.options, []
-        if options.stop_when_beaten and options.ruleset == "external":
-            find.append(lambda: self._beaten(settings))
-        if options.reference_s is not None:
-            deadline = cap(options.reference_s)
-            find.append(lambda: deadline)
-        return EarlyStop(find)
-
-    def _beaten(self, settings: Mapping[str, Any]) -> Deadline | None:
-        """The deadline that a sibling sets, as the first process sees it."""
-
-        def find() -> list[Any] | None:
-            found = beaten(self.plan.folder, settings)
-            return None if found is None else [found.after_s, dict(found.why)]
-
-        agreed = self.hosts.agree(find)
-        return None if agreed is None else Deadline(*agreed)
 
     def _restored(
         self, state: TrainState, folder: TrialFolder, checkpoints: Checkpoints | None

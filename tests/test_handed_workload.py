@@ -37,7 +37,7 @@ def test_it_has_no_batches_of_any_split(handed, split):
 
 def test_it_cannot_evaluate(handed):
     params, state = handed.init_model_fn(jax.random.PRNGKey(0))
-    with pytest.raises(RuntimeError, match="what was measured.*`eval_results`"):
+    with pytest.raises(RuntimeError, match=r"what was measured.*`eval_results`"):
         handed.eval_model(64, params, state, jax.random.PRNGKey(0))
 
 
@@ -66,7 +66,7 @@ def test_the_input_queue_is_closed_while_the_clock_stands():
         assert next(queue) == 0
         with (
             clock.paused(wait_for=None),
-            pytest.raises(RuntimeError, match="no batches during evaluations"),
+            pytest.raises(RuntimeError, match=r"no batches during evaluations"),
         ):
             next(queue)
         assert next(queue) == 1

@@ -13,8 +13,9 @@ ROOT = Path(__file__).parents[1]
 # Lowest first. A module imports modules of layers below its own, never of its own.
 LAYERS = [
     ["algoperf", "facts", "data_options", "compat"],
-    ["records", "spec", "cluster", "seconds"],
-    ["hosts", "stop_request"],
+    ["records", "spec", "cluster", "seconds", "witness"],
+    ["hosts", "stop_request", "own_code", "snapshot"],
+    ["audit"],
     ["sweep", "sweep.plan", "sweep.pinning", "sweep.child", "sweep.tasks"],
     ["sweep.supervise"],
     ["sweep.scan"],
@@ -35,7 +36,7 @@ LAYERS = [
     ["evaluate", "old_package"],
     ["submission", "workload"],
     ["submission_calls", "handed_workload"],
-    ["pmap_style", "train_state"],
+    ["pmap_style", "train_state", "watch"],
     ["device_memory", "hardware_probe", "compile_cache", "trackers"],
     ["checkpoint", "environment", "metrics_logger", "profiling", "progress"],
     ["limits", "early_stop", "trial_folder", "submission_rules", "dynamics"],
