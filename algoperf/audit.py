@@ -42,9 +42,8 @@ def watch_events(
 ) -> None:
     """From now on notes what the submission's code does to files and processes."""
     sealed = tuple(str(path) + os.sep for path in isolated.sealed)
-    writable = tuple(
-        str(path) + os.sep for path in (isolated.scratch, *isolated.may_write)
-    ) + ("/dev/",)
+    folders = (isolated.scratch, *isolated.may_write)
+    writable = ("/dev/", *(str(path) + os.sep for path in folders))
     # Taken now: the submission may put something else in their place.
     get_frame, absolute = sys._getframe, os.path.abspath
 

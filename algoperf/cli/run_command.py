@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from absl import flags
 
-from algoperf.cli import run_flags
+from algoperf.cli import cluster_flags, run_flags
 from algoperf.cli.bundled import find_submission, search_space_beside
 from algoperf.cli.flag_parsing import HelpShown, parse
 from algoperf.cli.reference_runtimes import read_reference_runtimes
@@ -47,6 +47,10 @@ def main(argv: list[str]) -> int:
         from algoperf.cli.preflight import options_from, run_preflight
 
         return run_preflight(request, options_from(values))
+    if request.isolate != "off":
+        from algoperf.cli.isolated import run_isolated
+
+        return run_isolated(request)
     from algoperf.cli.experiment import run_experiment
 
     return run_experiment(request)
@@ -86,6 +90,7 @@ class Request:
     compilation_cache: Path | None
     probe: Literal["off", "quick", "full"]
     trackers: tuple[str, ...]
+    isolate: Literal["off", "process", "strict"]
     flags: dict[str, Any]
 
     def chosen(self, trials: Sequence[Any]) -> Sequence[Any]:
@@ -134,13 +139,14 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
         profile=values.profile or values.capture_jax_trace,
         log_dynamics=values.log_dynamics,
         style=values.submission_style,
-        cluster=_cluster(values),
+        cluster=cluster_flags.cluster(values),
         stop_when_beaten=values.stop_when_beaten,
         reference_s=_reference_s(values.reference_runtimes),
         charge_compile=values.charge_compile,
         compilation_cache=_compilation_cache(values),
         probe=values.probe,
         trackers=run_flags.trackers(values),
+        isolate=values.isolate,
         flags={name: values[name].value for name in values},
     )
 
@@ -158,27 +164,6 @@ def _data_options(values: flags.FlagValues) -> DataOptions:
         strict=values.strict_data,
         random=values.data == "random",
     )
-
-
-def _cluster(values: flags.FlagValues) -> Cluster | None:
-    """How the processes find each other; None for a run of one process."""
-    names = ("coordinator_address", "num_processes", "process_id")
-    given = [values[name].value for name in names]
-    missing = [f"--{n}" for n, value in zip(names, given, strict=True) if value is None]
-    if len(missing) == len(names):
-        return Cluster() if values.distributed else None
-    if missing:
-        raise UserError(
-            f"{' and '.join(missing)} missing: every process needs all of "
-            "--coordinator_address, --num_processes and --process_id, or "
-            "--distributed alone where a launcher started them."
-        )
-    if values.process_id >= values.num_processes:
-        raise UserError(
-            f"--process_id={values.process_id} is not below "
-            f"--num_processes={values.num_processes}; it counts from 0."
-        )
-    return Cluster(*given)
 
 
 def _reference_s(path: str | None) -> dict[str, float]:
