@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from algoperf.own_code import OwnCode, asked_for_it
+from algoperf.own_code import OwnCode, asked_for_it, is_running
 from algoperf.witness import Isolated
 
 OPENED = "opened a file of the experiment or the data set"
@@ -48,7 +48,11 @@ def watch_events(
     get_frame, absolute = sys._getframe, os.path.abspath
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in _WATCHED or not asked_for_it(get_frame(1), own):
+        if event not in _WATCHED:
+            return
+        # The harness loads workloads too, but never in a call of the submission's.
+        asked = is_running if event == _LOADS else asked_for_it
+        if not asked(get_frame(1), own):
             return
         if event in _STARTS:
             note(STARTED, _shown(arguments))
@@ -58,10 +62,12 @@ def watch_events(
             note(LOADED, str(arguments[0]))
         elif isinstance(arguments[0], str | bytes | os.PathLike):
             path = absolute(os.fsdecode(arguments[0]))
+            inside = path + os.sep  # the folders themselves are meant, too
             writes = event != "open" or _is_write(*arguments[1:3])
-            if path.startswith(sealed):
+            writes = writes and "__pycache__" not in path  # Python's own, of an import
+            if inside.startswith(sealed):
                 note(OPENED, path)
-            elif writes and not path.startswith(writable) and "__pycache__" not in path:
+            elif writes and not inside.startswith(writable):
                 note(WROTE, path)
 
     sys.addaudithook(hook)

@@ -33,9 +33,16 @@ def attacked(tmp_path, monkeypatch, capsys):
         Path("mine").mkdir()
         Path("mine/submission.py").write_text(PLAIN_SUBMISSION + STEP + attack)
         main(
-            "run --workload=digits --submission_path=mine --probe=off "
-            "--nosave_checkpoints --max_global_steps=4 --eval_every_steps=2".split()
-            + list(flags)
+            [
+                "run",
+                "--workload=digits",
+                "--submission_path=mine",
+                "--probe=off",
+                "--nosave_checkpoints",
+                "--max_global_steps=4",
+                "--eval_every_steps=2",
+                *flags,
+            ]
         )
         record = json.loads(TRIAL.read_text())
         screen = capsys.readouterr().out
@@ -76,20 +83,19 @@ def test_work_that_is_still_queued_is_charged(attacked):
 import jax, jax.numpy as jnp, time
 queued = []
 slow = jax.jit(lambda x: jax.lax.fori_loop(0, 150, lambda i, y: jnp.tanh(y @ x), x))
-x = jnp.ones((768, 768))
-def init_optimizer_state(*unused):
-    slow(x).block_until_ready()
-    start = time.perf_counter()
-    slow(x).block_until_ready()
-    print("alone", time.perf_counter() - start)
-    return None
+x = jnp.ones((512, 512))
+slow(x).block_until_ready()
+start = time.perf_counter()
+slow(x).block_until_ready()
+alone_s = time.perf_counter() - start
 def attack(workload, rest):
     if rest["global_step"] == 3:
         queued.append(slow(x))
 """
     )
     steps = record["seconds"]["submission"] - record["seconds"]["compile"]
-    assert steps > 1.5 * record["seconds"]["evaluation"]
+    alone_s = sys.modules["algoperf_submission.submission"].alone_s
+    assert steps > 0.6 * alone_s > 0.05
 
 
 def test_a_thread_that_trains_during_evaluations_is_named(attacked):
@@ -135,7 +141,6 @@ def attack(workload, rest):
     assert record["outcome"] == "out of steps"
     assert record["reached"] is None
     assert named(record, WORKLOAD) == {
-        "facts",
         "facts.validation_target",
         "facts.metric",
         "metrics",
