@@ -170,7 +170,7 @@ def test_strict_refuses_other_trials_the_network_and_the_disk(mine, tmp_path, ca
 
 
 def stopped_by(number: int, given: list[str], cwd: Path) -> tuple[int, str, str]:
-    """Starts a run, stops it after its first evaluation: (exit code, screen, errors)."""
+    """A run that is stopped after an evaluation: (exit code, screen, errors)."""
     process = subprocess.Popen(
         command(given),
         cwd=cwd,
