@@ -4,12 +4,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import jax
 
 from algoperf.cluster import Hosts
+from algoperf.seconds import Seconds
+from algoperf.witness import RUNNING, STOPPED
 
 Account = Literal["submission", "evaluation", "logging"]
 
@@ -18,46 +20,22 @@ _COMPILE_EVENTS = "/jax/core/compile/"
 # What a program from a cache took to compile once, less what it took to read.
 _SAVED_EVENT = "/jax/compilation_cache/compile_time_saved_sec"
 
+# Our own references, taken before a submission is loaded: what it puts in the place of
+# these functions does not reach the clock.
+_now = time.perf_counter
+_block_until_ready, _effects_barrier = jax.block_until_ready, jax.effects_barrier
+_live_arrays = jax.live_arrays
 
-@dataclass(frozen=True)
-class Seconds:
-    """Seconds per account, and parts of the submission's that are of interest.
 
-    `submission` decides budget and score. With `charge_compile`, AlgoPerf's rule,
-    `compile` is a part of it, and so is `cache_saved`, what programs from a cache would
-    have taken to compile: a cache must not change a score. Without, neither is.
+def wait_for_devices(wanted: Any) -> None:
+    """Waits for `wanted` and for whatever else is on its way on the devices.
+
+    A submission may have queued work that its state does not depend on: that, too,
+    would run inside an evaluation that is free.
     """
-
-    submission: float = 0.0
-    evaluation: float = 0.0
-    logging: float = 0.0
-    compile: float = 0.0  # that passed on the submission's time
-    data_wait: float = 0.0  # within `submission`
-    cache_saved: float = 0.0  # that did not pass
-    charge_compile: bool = True
-
-    @property
-    def total(self) -> float:
-        """All time since training began, in every process that took part."""
-        passed = self.submission + self.evaluation + self.logging
-        return passed + (-self.cache_saved if self.charge_compile else self.compile)
-
-    @property
-    def with_compile(self) -> float:
-        """The submission's seconds if compiling is charged."""
-        if self.charge_compile:
-            return self.submission
-        return self.submission + self.compile + self.cache_saved
-
-    @property
-    def without_compile(self) -> float:
-        """The submission's seconds if compiling is not charged."""
-        if self.charge_compile:
-            return self.submission - self.compile - self.cache_saved
-        return self.submission
-
-    def as_dict(self) -> dict[str, float]:
-        return asdict(self)
+    _block_until_ready(wanted)
+    _effects_barrier()
+    _block_until_ready(_live_arrays())
 
 
 class Clock:
@@ -71,8 +49,8 @@ class Clock:
     def __init__(
         self,
         spent: Seconds | None = None,
-        now: Callable[[], float] = time.perf_counter,
-        wait: Callable[[Any], Any] = jax.block_until_ready,
+        now: Callable[[], float] = _now,
+        wait: Callable[[Any], Any] = wait_for_devices,
     ):
         self._seconds = spent or Seconds()
         self._now = now
@@ -127,8 +105,25 @@ class Clock:
         return self._seconds.submission + running
 
     def timed(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """The same iterator; notes how long each `next` of it takes."""
-        return _TimedIterator(batches, self._now, self._note_data_wait)
+        """The same iterator; notes how long each `next` of it takes.
+
+        While the clock stands it gives nothing: a thread of the submission's could
+        train there for free.
+        """
+
+        def take() -> Any:
+            if self._account not in (None, "submission"):
+                raise RuntimeError(
+                    "the input queue gives no batches during evaluations and records; "
+                    "take them in data_selection, update_params or prepare_for_eval"
+                )
+            start = self._now()
+            try:
+                return next(batches)
+            finally:
+                self._note_data_wait(self._now() - start)
+
+        return _Queue(take)
 
     def _charge(self) -> None:
         if self._account is None:
@@ -164,6 +159,24 @@ class Clock:
         self._seconds = replace(self._seconds, data_wait=waited)
 
 
+class WitnessedClock(Clock):
+    """The clock of a trial that another process times too."""
+
+    def __init__(self, tell: Callable[[str], None], spent: Seconds | None = None):
+        super().__init__(spent)
+        self._tell = tell
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        before_s = self.read().total
+        self._tell(RUNNING)
+        try:
+            with super().running():
+                yield
+        finally:
+            self._tell(f"{STOPPED} {self.read().total - before_s!r}")
+
+
 class AgreedClock(Clock):
     """The clock of several processes that train together: they see the first one's."""
 
@@ -179,19 +192,17 @@ class AgreedClock(Clock):
         return self._hosts.agree(super().submission_s)
 
 
-class _TimedIterator:
-    def __init__(self, batches, now, note):
-        self._batches, self._now, self._note = batches, now, note
+class _Queue:
+    """An endless iterator without a way back to what it iterates over."""
 
-    def __iter__(self):
+    def __init__(self, take: Callable[[], Any]):
+        self._take = take
+
+    def __iter__(self) -> Iterator[Any]:
         return self
 
-    def __next__(self):
-        start = self._now()
-        try:
-            return next(self._batches)
-        finally:
-            self._note(self._now() - start)
+    def __next__(self) -> Any:
+        return self._take()
 
 
 @contextmanager
@@ -215,7 +226,7 @@ def _compile_listener(
             note_saved(duration_secs)
         if not event.startswith(_COMPILE_EVENTS):
             return
-        end = time.perf_counter()
+        end = _now()
         start = end - duration_secs
         inner = 0.0
         while spans and spans[-1][0] >= start:

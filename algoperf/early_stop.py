@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from algoperf import records
+from algoperf.cluster import Hosts
 from algoperf.progress import Progress
 
 TAU_MAX = 4.0
@@ -122,3 +123,32 @@ def _shared(settings: Mapping[str, Any]) -> dict[str, Any]:
     return records.finite(
         {name: own for name, own in settings.items() if name not in _OWN_SETTINGS}
     )
+
+
+def early_stop_of(
+    folder: Path,
+    settings: Mapping[str, Any],
+    when_beaten: bool,
+    reference_s: float | None,
+    hosts: Hosts,
+) -> EarlyStop:
+    """What may end the trial in `folder` because it cannot matter any more.
+
+    Args:
+      when_beaten: whether a faster sibling ends it, as the first process sees it.
+      reference_s: of the cap; None without one.
+    """
+
+    def find_beaten() -> Deadline | None:
+        def find() -> list[Any] | None:
+            found = beaten(folder, settings)
+            return None if found is None else [found.after_s, dict(found.why)]
+
+        agreed = hosts.agree(find)
+        return None if agreed is None else Deadline(*agreed)
+
+    find: list[Callable[[], Deadline | None]] = [find_beaten] if when_beaten else []
+    if reference_s is not None:
+        deadline = cap(reference_s)
+        find.append(lambda: deadline)
+    return EarlyStop(find)

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from algoperf.clock import Seconds
 from algoperf.facts import Facts
 from algoperf.records import Outcome
+from algoperf.seconds import Seconds
 
 
 @dataclass(frozen=True)

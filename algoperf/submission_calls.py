@@ -9,9 +9,14 @@ from typing import Any
 
 import jax
 
-from algoperf.facts import UserError
+from algoperf.facts import Facts, UserError
 from algoperf.spec import ShapeTuple, TrainingCompleteError
-from algoperf.submission import where_raised
+from algoperf.submission import (
+    Submission,
+    eval_batch_size,
+    global_batch_size,
+    where_raised,
+)
 
 
 class SubmissionFailed(Exception):
@@ -34,6 +39,19 @@ def submission_code(function: Callable[..., Any]) -> Iterator[None]:
         raise  # a data set that is missing or damaged; a submission that is done
     except (Exception, SystemExit) as error:
         raise SubmissionFailed(str(error), function) from error
+
+
+def batch_sizes(submission: Submission, facts: Facts) -> tuple[int, int | None]:
+    """The submission's batch sizes of training and, if it names one, evaluation.
+
+    Raises:
+      SubmissionFailed: it raised, or a size does not fit.
+    """
+    with submission_code(submission.get_batch_size):
+        batch_size = global_batch_size(submission, facts, jax.device_count())
+    asked = submission.get_eval_batch_size or submission.get_batch_size
+    with submission_code(asked):
+        return batch_size, eval_batch_size(submission, facts)
 
 
 def describe_failure(error: BaseException, folder: Path) -> tuple[str, str]:

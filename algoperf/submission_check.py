@@ -3,13 +3,14 @@
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from algoperf.evaluate import evaluate
+from algoperf.handed_workload import handed_to_submission
 from algoperf.jax_sharding_utils import commit, replicate
 from algoperf.metrics_logger import DroppedMetrics
 from algoperf.optimizers import state_bytes
@@ -84,11 +85,13 @@ class Caller:
     workload: Workload
     submission: Submission
     hyperparameters: Any
+    handed: Workload = field(init=False)  # what the submission gets
 
     def __post_init__(self) -> None:
+        handed = handed_to_submission(self.workload)
         # A trial has a logger, and submissions need not ask whether there is one.
-        if self.workload.metrics_logger is None:
-            self.workload.attach_metrics_logger(DroppedMetrics())
+        handed.attach_metrics_logger(DroppedMetrics())
+        object.__setattr__(self, "handed", handed)
 
     def batch_size(self) -> int:
         with submission_code(self.submission.get_batch_size):
@@ -99,7 +102,7 @@ class Caller:
         params, model_state = self.workload.init_model_fn(key)
         with submission_code(self.submission.init_optimizer_state):
             state = self.submission.init_optimizer_state(
-                self.workload, params, model_state, self.hyperparameters, key
+                self.handed, params, model_state, self.hyperparameters, key
             )
         return TrainState(params, model_state, state)
 
@@ -108,7 +111,7 @@ class Caller:
     ) -> TrainState:
         with submission_code(self.submission.data_selection):
             batch = self.submission.data_selection(
-                self.workload,
+                self.handed,
                 queue,
                 state.optimizer_state,
                 state.params,
@@ -131,9 +134,9 @@ class Caller:
 
     def _arguments(self, state: TrainState, step: int, key: Any) -> dict[str, Any]:
         return {
-            "workload": self.workload,
+            "workload": self.handed,
             "current_param_container": state.params,
-            "current_params_types": self.workload.model_params_types,
+            "current_params_types": self.handed.model_params_types,
             "model_state": state.model_state,
             "hyperparameters": self.hyperparameters,
             "loss_type": self.workload.loss_type,

@@ -20,22 +20,6 @@ class TrainState(NamedTuple):
     optimizer_state: Any
 
 
-def initial_state(
-    workload: Workload,
-    submission: Submission,
-    hyperparameters: Any,
-    model_key: jax.Array,
-    optimizer_key: jax.Array,
-) -> TrainState:
-    """The state that a trial starts with."""
-    params, model_state = workload.init_model_fn(model_key)
-    with submission_code(submission.init_optimizer_state):
-        optimizer_state = submission.init_optimizer_state(
-            workload, params, model_state, hyperparameters, optimizer_key
-        )
-    return TrainState(params, model_state, commit(optimizer_state))
-
-
 def state_of(function: str, returned: Any) -> TrainState:
     """The state that update_params or prepare_for_eval returned.
 
@@ -44,6 +28,27 @@ def state_of(function: str, returned: Any) -> TrainState:
     """
     optimizer_state, params, model_state = three_values(function, returned)
     return TrainState(params, model_state, optimizer_state)
+
+
+def initial_state(
+    workload: Workload,
+    handed: Workload,
+    submission: Submission,
+    hyperparameters: Any,
+    keys: tuple[jax.Array, jax.Array],
+) -> TrainState:
+    """Of a new trial. `keys` are for the model and for the optimizer state.
+
+    Raises:
+      SubmissionFailed: init_optimizer_state raised.
+    """
+    model_key, optimizer_key = keys
+    params, model_state = workload.init_model_fn(model_key)
+    with submission_code(submission.init_optimizer_state):
+        optimizer_state = submission.init_optimizer_state(
+            handed, params, model_state, hyperparameters, optimizer_key
+        )
+    return TrainState(params, model_state, commit(optimizer_state))
 
 
 @functools.cache

@@ -33,6 +33,7 @@ from algoperf.submission_calls import (
 from algoperf.trackers import Trackers
 from algoperf.train_state import TrainState, state_of, step_keys
 from algoperf.trial_folder import TrialFolder, writing_to
+from algoperf.watch import Watch
 from algoperf.watchdog import Watchdog
 from algoperf.workload import Workload
 
@@ -45,6 +46,7 @@ class Trial:
     """
 
     workload: Workload
+    handed: Workload  # the copy that the submission gets
     submission: Submission
     hyperparameters: Any
     limits: Limits
@@ -58,6 +60,7 @@ class Trial:
     progress: Progress
     logger: MetricsLogger
     trackers: Trackers = field(default_factory=Trackers)
+    watch: Watch | None = None
     eval_batch_size: int | None = None  # None: the workload's
     profiler: Profiler | None = None
     dynamics: Dynamics | None = None
@@ -74,7 +77,7 @@ class Trial:
         self.queue = self.clock.timed(self.batches)
         self._show_results()
         self.saved_at_s = self.progress.seconds.submission
-        self.params_types = self.workload.model_params_types
+        self.params_types = self.handed.model_params_types
 
     def run(self, stop: StopRequest) -> Progress:
         """Trains until the trial ends or `stop` asks for it; returns how far it got."""
@@ -114,6 +117,8 @@ class Trial:
                 continue
             self._prepare_for_eval()
             with self._paused():
+                if self.watch is not None:
+                    self.watch.look(self.progress.step)
                 self._check_state()
                 self._evaluate()
                 with self.clock.logging():
@@ -142,7 +147,7 @@ class Trial:
         try:
             with submission_code(submission.data_selection):
                 batch = submission.data_selection(
-                    self.workload,
+                    self.handed,
                     self.queue,
                     optimizer_state,
                     params,
@@ -277,7 +282,7 @@ class Trial:
         """What update_params and prepare_for_eval both get."""
         params, model_state, optimizer_state = self.state
         return {
-            "workload": self.workload,
+            "workload": self.handed,
             "current_param_container": params,
             "current_params_types": self.params_types,
             "model_state": model_state,

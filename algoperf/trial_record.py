@@ -43,6 +43,7 @@ def new_record(
         "submission_style": style,
         "removed_names": list(removed_names_used(submission.sources)),
         "settings": settings,
+        "findings": list(earlier.get("findings", ())),  # see watch.py
         "num_params": workload.num_params,
         "batch_size": None,  # known when the submission was asked
         # One for every process that took part.

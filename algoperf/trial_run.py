@@ -9,15 +9,18 @@ from typing import Any
 
 import jax
 
+from algoperf.audit import watch_events
 from algoperf.checkpoint import Checkpoints
-from algoperf.clock import AgreedClock, Clock
+from algoperf.clock import AgreedClock, Clock, WitnessedClock
 from algoperf.cluster import Alone, Hosts
 from algoperf.compile_cache import compile_cache
 from algoperf.dynamics import Dynamics
-from algoperf.early_stop import Deadline, EarlyStop, beaten, cap
+from algoperf.early_stop import EarlyStop, early_stop_of
 from algoperf.environment import meta_data
+from algoperf.handed_workload import handed_to_submission
 from algoperf.metrics_logger import MetricsLogger
 from algoperf.observer import Observer
+from algoperf.own_code import own_code
 from algoperf.pmap_style import as_jit_style, style_of
 from algoperf.profiling import Profiler
 from algoperf.progress import Progress
@@ -25,14 +28,13 @@ from algoperf.stop_request import StopRequest
 from algoperf.study import TrialPlan
 from algoperf.submission import (
     Submission,
-    eval_batch_size,
-    global_batch_size,
     load_submission,
+    submission_file,
 )
 from algoperf.submission_calls import (
     SubmissionFailed,
+    batch_sizes,
     describe_failure,
-    submission_code,
 )
 from algoperf.trackers import Trackers
 from algoperf.train_state import TrainState, initial_state, seed_of
@@ -49,7 +51,9 @@ from algoperf.trial_settings import (
     earlier_record,
     settings_of,
 )
+from algoperf.watch import Watch
 from algoperf.watchdog import FILE, Watchdog
+from algoperf.witness import Isolated
 from algoperf.workload import Workload
 
 
@@ -63,6 +67,7 @@ class TrialRun:
     options: RunOptions
     observer: Observer
     hosts: Hosts = field(default_factory=Alone)
+    isolated: Isolated | None = None  # in a process of its own
 
     def run(self, stop: StopRequest) -> dict[str, Any]:
         """Runs the trial to its end, unless it has ended before or `stop` asks.
@@ -82,6 +87,7 @@ class TrialRun:
     def _run(self, stop: StopRequest) -> dict[str, Any]:
         # Every trial pays for its own tracing and compiling, not only the first one.
         jax.clear_caches()
+        watch = self._watch()
         submission = load_submission(self.submission_path)
         with self._folder() as folder:
             settings = settings_of(self.plan, self.workload, submission, self.options)
@@ -105,11 +111,16 @@ class TrialRun:
                 self.observer.message(remark)
             if style == "pmap":
                 submission = as_jit_style(submission)
+            watch.continued(record["findings"])
+            record["findings"] = watch.findings
             here["hardware"] = self.options.hardware
+            if self.isolated is not None:
+                here["isolation"] = self.isolated.as_record()
             folder.write_trial(record)
             with compile_cache(self.options.compilation_cache) as use:
-                progress = self._train(submission, folder, record, stop)
-            record["environments"][-1]["compilation_cache"] = use.as_dict()
+                progress = self._train(submission, folder, record, stop, watch)
+            watch.look(progress.step)
+            here["compilation_cache"] = use.as_dict()
             record |= results(self.workload.facts, progress)
             if progress.outcome is not None:
                 record["ended_at"] = now()
@@ -118,6 +129,14 @@ class TrialRun:
             if progress.outcome is not None:
                 self.observer.ended(record)
             return record
+
+    def _watch(self) -> Watch:
+        """Looks at how all is before the submission is loaded."""
+        own = own_code(submission_file(self.submission_path))
+        watch = Watch(self.workload, own, self.observer.message)
+        if self.isolated is not None:
+            watch_events(self.isolated, own, watch.note)
+        return watch
 
     @contextmanager
     def _folder(self) -> Iterator[TrialFolder]:
@@ -134,6 +153,7 @@ class TrialRun:
         folder: TrialFolder,
         record: dict[str, Any],
         stop: StopRequest,
+        watch: Watch,
     ) -> Progress:
         """Sets the trial up and trains; a submission that raises ends as `failed`."""
         with ExitStack() as stack:
@@ -153,7 +173,7 @@ class TrialRun:
             stack.callback(lambda: record.update(trackers=trackers.close()))
             try:
                 trial = self._start(
-                    submission, folder, record, checkpoints, trackers, watchdog
+                    submission, folder, record, checkpoints, trackers, watchdog, watch
                 )
             except SubmissionFailed as error:
                 message, text = describe_failure(error, submission.path.parent)
@@ -169,40 +189,38 @@ class TrialRun:
         checkpoints: Checkpoints | None,
         trackers: Trackers,
         watchdog: Watchdog,
+        watch: Watch,
     ) -> Trial:
         facts = self.workload.facts
-        batch_size, named_size = self._batch_sizes(submission)
+        batch_size, named_size = batch_sizes(submission, facts)
         record["batch_size"] = batch_size
         data_key, optimizer_key, model_key, step_key = jax.random.split(
             jax.random.PRNGKey(self.plan.seed), 4
         )
+        handed = handed_to_submission(self.workload)
+        watch.handed(handed)
         state = initial_state(
             self.workload,
+            handed,
             submission,
             self.plan.hyperparameters,
-            model_key,
-            optimizer_key,
+            (model_key, optimizer_key),
         )
         state, progress = self._restored(state, folder, checkpoints)
         config = {"workload": facts.name, "seed": self.plan.seed}
         config |= self.plan.point or {}
         trackers.open(folder.path, self.plan.title, config, progress.step + 1)
-        profiler = None
-        if self.options.profile:
-            profiler = Profiler(folder.path / "profile", self.observer.message)
-        dynamics = None
-        if self.options.log_dynamics:
-            # Also if it is resumed: a checkpoint has the params of an evaluation,
-            # unless the trial was stopped between two.
-            dynamics = Dynamics(self.workload, state.params, progress.step, batch_size)
+        if self.options.trackers:
+            watch.know_processes()  # Weights & Biases has one
         logger = MetricsLogger()
-        self.workload.attach_metrics_logger(logger)
+        handed.attach_metrics_logger(logger)
         batches = self.workload.batches(
             "train", batch_size, seed_of(data_key), progress.batches
         )
         batches.fetch_ahead()
         return Trial(
             workload=self.workload,
+            handed=handed,
             submission=submission,
             hyperparameters=self.plan.hyperparameters,
             limits=self.options.limits,
@@ -218,11 +236,14 @@ class TrialRun:
             trackers=trackers,
             watchdog=watchdog,
             checkpoint_every_s=self.options.checkpoint_every_s,
-            profiler=profiler,
-            dynamics=dynamics,
+            profiler=Profiler(folder.path / "profile", self.observer.message)
+            if self.options.profile
+            else None,
+            dynamics=self._dynamics(state, progress, batch_size),
             eval_batch_size=self.options.eval_batch_size or named_size,
             saved_step=progress.step if progress.preemption_count else None,
             early_stop=self._early_stop(record["settings"]),
+            watch=watch,
         )
 
     def _watchdog(self, folder: TrialFolder, record: dict[str, Any]) -> Watchdog:
@@ -238,41 +259,32 @@ class TrialRun:
         name = f"process_{jax.process_index()}_{FILE}"
         return Watchdog(timeout_s, self.plan.folder / name)
 
-    def _batch_sizes(self, submission: Submission) -> tuple[int, int | None]:
-        """The submission's batch sizes of training and, if it names one, evaluation."""
-        facts = self.workload.facts
-        with submission_code(submission.get_batch_size):
-            batch_size = global_batch_size(submission, facts, jax.device_count())
-        asked = submission.get_eval_batch_size or submission.get_batch_size
-        with submission_code(asked):
-            return batch_size, eval_batch_size(submission, facts)
+    def _dynamics(
+        self, state: TrainState, progress: Progress, batch_size: int
+    ) -> Dynamics | None:
+        if not self.options.log_dynamics:
+            return None
+        # Also if it is resumed: a checkpoint has the params of an evaluation, unless
+        # the trial was stopped between two.
+        return Dynamics(self.workload, state.params, progress.step, batch_size)
 
     def _clock(self, progress: Progress) -> Clock:
-        charge_compile = self.options.charge_compile
-        spent = replace(progress.seconds, charge_compile=charge_compile)
-        if isinstance(self.hosts, Alone):
-            return Clock(spent)
-        return AgreedClock(self.hosts, spent)
+        spent = replace(progress.seconds, charge_compile=self.options.charge_compile)
+        if not isinstance(self.hosts, Alone):
+            return AgreedClock(self.hosts, spent)
+        if self.isolated is not None:
+            return WitnessedClock(self.isolated.tell, spent)
+        return Clock(spent)
 
     def _early_stop(self, settings: Mapping[str, Any]) -> EarlyStop:
-        """What may end the trial because it cannot matter any more."""
-        options, find = self.options, []
-        if options.stop_when_beaten and options.ruleset == "external":
-            find.append(lambda: self._beaten(settings))
-        if options.reference_s is not None:
-            deadline = cap(options.reference_s)
-            find.append(lambda: deadline)
-        return EarlyStop(find)
-
-    def _beaten(self, settings: Mapping[str, Any]) -> Deadline | None:
-        """The deadline that a sibling sets, as the first process sees it."""
-
-        def find() -> list[Any] | None:
-            found = beaten(self.plan.folder, settings)
-            return None if found is None else [found.after_s, dict(found.why)]
-
-        agreed = self.hosts.agree(find)
-        return None if agreed is None else Deadline(*agreed)
+        options = self.options
+        return early_stop_of(
+            self.plan.folder,
+            settings,
+            options.stop_when_beaten and options.ruleset == "external",
+            options.reference_s,
+            self.hosts,
+        )
 
     def _restored(
         self, state: TrainState, folder: TrialFolder, checkpoints: Checkpoints | None

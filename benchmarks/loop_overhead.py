@@ -22,6 +22,7 @@ import jax
 from algoperf.cli.bundled import find_submission, search_space_beside
 from algoperf.clock import Clock
 from algoperf.data_options import DataOptions
+from algoperf.handed_workload import handed_to_submission
 from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
 from algoperf.progress import Progress
@@ -114,9 +115,11 @@ def harness_loop(
     batch_size: int = BATCH_SIZE,
 ) -> Callable[[int], float]:
     """Runs n more steps of a trial, without evaluations; returns the seconds."""
-    workload.attach_metrics_logger(MetricsLogger())
+    handed, logger = handed_to_submission(workload), MetricsLogger()
+    handed.attach_metrics_logger(logger)
     trial = Trial(
         workload=workload,
+        handed=handed,
         submission=submission,
         hyperparameters=point,
         limits=Limits(1e9),
@@ -128,7 +131,7 @@ def harness_loop(
         step_key=jax.random.PRNGKey(2),
         state=state_of(workload, submission, point),
         progress=Progress(),
-        logger=workload.metrics_logger,
+        logger=logger,
     )
 
     def run(steps: int) -> float:

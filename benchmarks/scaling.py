@@ -95,7 +95,7 @@ def all_reduce_bytes(name: str) -> int:
         return [leaf for leaf in jax.tree.leaves(after) if hasattr(leaf, "shape")]
 
     program = jax.jit(step).lower(state.shapes, batch, key).compile().as_text()
-    return sum(summed_bytes(program))
+    return sum(summed_bytes(program or ""))
 
 
 def summed_bytes(program: str) -> Iterator[int]:

@@ -10,7 +10,7 @@
 Pure functions over frozen records, and never JAX. Data goes one way:
 
 - logs: `archive`, `unpack`, `folders`, `eval_rows`, `rows`, `load`, `health`,
-  `hardware`
+  `hardware`, `findings`
 - rules: `rules`, `rules_file`, `fit`
 - seconds: `reach` (one trial), `early_stops`, `runtimes` (studies, workloads), `cube`
   (as arrays)

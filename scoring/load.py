@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 from scoring.eval_rows import EvalFile, read_rows
+from scoring.findings import note_findings
 from scoring.folders import EVAL_FILE, STUDY, TRIAL, Folders, find_submissions
 from scoring.hardware import hardware_notes, rates_of
 from scoring.health import HealthNote
@@ -239,6 +240,7 @@ def _trial_facts(state: _Pass, path: Path, exists: bool) -> _TrialFacts:
             path, what, "ruleset assumed", f"{type(error).__name__}: {error}"
         )
         return _TrialFacts()
+    note_findings(state.folders, path, facts)
     if charged is False:
         what = "compiling was not charged (--nocharge_compile)"
         state.folders.note(path, what, "time counted as written")

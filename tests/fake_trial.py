@@ -9,6 +9,7 @@ from fakes import FakeTime, Quiet
 
 from algoperf.clock import Clock
 from algoperf.data import PlacedBatches
+from algoperf.handed_workload import handed_to_submission
 from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
 from algoperf.progress import Progress
@@ -90,9 +91,11 @@ def start(digits, tmp_path):
         else:
             clock = Clock()
         params, model_state = workload.init_model_fn(jax.random.PRNGKey(0))
-        workload.attach_metrics_logger(MetricsLogger())
+        handed, logger = handed_to_submission(workload), MetricsLogger()
+        handed.attach_metrics_logger(logger)
         return Trial(
             workload=workload,
+            handed=handed,
             submission=plan,
             hyperparameters=None,
             limits=limits,
@@ -104,7 +107,7 @@ def start(digits, tmp_path):
             step_key=jax.random.PRNGKey(1),
             state=TrainState(params, model_state, None),
             progress=Progress(),
-            logger=workload.metrics_logger,
+            logger=logger,
             **changes,
         )
 

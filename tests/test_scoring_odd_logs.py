@@ -11,6 +11,7 @@ import scoring
 from algoperf.facts import UserError
 from scoring.cli import main
 from scoring.eval_rows import read_rows
+from scoring.findings import FINDINGS
 from scoring.fit import misfit
 from scoring.load import load_logs
 from scoring.rules import get_rules
@@ -38,6 +39,25 @@ def test_a_step_too_large_for_a_number_is_an_unknown_step(tmp_path: Path):
         5,
         100,
     ]
+
+
+def test_findings_of_the_runner_are_listed_and_change_nothing(tmp_path: Path):
+    tree = write_tree(tmp_path / "logs", TIMES)
+    before = load_logs(tree, RULES)
+    file = next((tree / "x").rglob("eval_measurements.csv")).parent / "trial.json"
+    record = json.loads(file.read_text()) if file.exists() else {}
+    record |= {"tuning_ruleset": "external"}
+    for findings, expected in (
+        ([], []),
+        ("odd", []),
+        ([{"what": "a"}, {"what": "a"}, {"what": "b"}], ["a: 2, b: 1"]),
+    ):
+        file.write_text(json.dumps(record | {"findings": findings}))
+        logs = load_logs(tree, RULES)
+        notes = [note for note in logs.notes if note.what == FINDINGS]
+        assert [note.detail for note in notes] == expected
+        assert {note.effect for note in notes} <= {"nothing"}
+        assert logs.trials == before.trials
 
 
 @pytest.mark.parametrize("step", [0, -3])

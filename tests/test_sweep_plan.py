@@ -68,6 +68,25 @@ def test_a_task_for_each_trial_and_one_for_a_self_tuning_study(listed):
     assert indices == [("0", "1"), ("1", "2"), ("2", "3")]
     assert {flag(line, "num_tuning_trials") for line in one} == {"3"}
     assert one[0][:4] == [sys.executable, "-m", "algoperf", "run"]
+    assert {flag(line, "isolate") for line in lines} == {"process"}
+
+
+@pytest.mark.parametrize(
+    ("given", "isolated"),
+    [
+        ("--isolate=off", ["--isolate=off"]),
+        ("--isolate=strict", ["--isolate=strict"]),
+        ("--distributed", []),
+        ("--coordinator_address=a:1 --num_processes=2 --process_id=0", []),
+    ],
+)
+def test_isolation_is_the_default_where_a_trial_has_one_process(
+    listed, given, isolated
+):
+    (line,) = listed(
+        "", "--submissions=nadamw", "--workloads=digits", f"--run_flags={given}"
+    )
+    assert [word for word in line if word.startswith("--isolate")] == isolated
 
 
 def test_flags_for_all_for_a_workload_and_for_a_submission(listed):

@@ -1,5 +1,6 @@
 """Builds a workload by name; imports only its own folder."""
 
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -61,6 +62,7 @@ def build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
 
     `folder` has the data set; None for what is bundled or generated.
     """
+    sys.audit("algoperf.load_workload", facts.name)  # for algoperf/audit.py
     module, function = _BUILDER[facts.base].split(":")
     builder = getattr(import_module(f"workloads.{module}"), function)
     return builder(facts, folder, options)

@@ -1,6 +1,7 @@
 """`algoperf <command>`: finds the command and turns mistakes into one message."""
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
 
 from algoperf import __version__
@@ -44,8 +45,13 @@ def main(argv: list[str] | None = None) -> int:
     if arguments[0] == "--version":
         print(__version__)
         return 0
+    return guarded(lambda: _command(arguments[0])(arguments[1:]))
+
+
+def guarded(command: Callable[[], int]) -> int:
+    """Runs a command; mistakes of the user's become one message."""
     try:
-        return _command(arguments[0])(arguments[1:])
+        return command()
     except UserError as error:
         print(f"algoperf: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from algoperf.cli.experiment import limits_for
+from algoperf.cli.planning import limits_for
 from algoperf.cli.preflight_report import Cost, cost_of, lines, total_lines
 from algoperf.cli.result_line import Line
 from algoperf.cli.run_command import Request

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from absl import flags
 
-from algoperf.cli import run_flags
+from algoperf.cli import cluster_flags, run_flags
 from algoperf.cli.bundled import find_submission, search_space_beside
 from algoperf.cli.flag_parsing import HelpShown, parse
 from algoperf.cli.reference_runtimes import read_reference_runtimes
-from algoperf.cli.run_values import cluster_of, seed_of
+from algoperf.cli.run_values import seed_of
 from algoperf.cluster import Cluster
 from algoperf.data_options import DataOptions
 from algoperf.facts import Facts, UserError
@@ -47,6 +47,10 @@ def main(argv: list[str]) -> int:
         from algoperf.cli.preflight import options_from, run_preflight
 
         return run_preflight(request, options_from(values))
+    if request.isolate != "off":
+        from algoperf.cli.isolated import run_isolated
+
+        return run_isolated(request)
     from algoperf.cli.experiment import run_experiment
 
     return run_experiment(request)
@@ -88,6 +92,7 @@ class Request:
     trackers: tuple[str, ...]
     step_timeout_s: float
     checkpoint_every_s: float | None
+    isolate: Literal["off", "process", "strict"]
     flags: dict[str, Any]
 
     def chosen(self, trials: Sequence[Any]) -> Sequence[Any]:
@@ -111,13 +116,12 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
     submission = find_submission(values.submission_path).absolute()
     ruleset, search_space = _tuning(values, submission)
     experiment, studies = _experiment(values, submission)
-    _check_trials(values, ruleset)
     return Request(
         workloads=workloads,
         submission=submission,
         ruleset=ruleset,
         search_space=search_space,
-        trials=values.num_tuning_trials,
+        trials=_trials(values, ruleset),
         first_trial=values.hparam_start_index,
         end_trial=values.hparam_end_index,
         studies=studies,
@@ -136,7 +140,7 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
         profile=values.profile or values.capture_jax_trace,
         log_dynamics=values.log_dynamics,
         style=values.submission_style,
-        cluster=cluster_of(values),
+        cluster=cluster_flags.cluster(values),
         stop_when_beaten=values.stop_when_beaten,
         reference_s=_reference_s(values.reference_runtimes),
         charge_compile=values.charge_compile,
@@ -145,6 +149,7 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
         trackers=run_flags.trackers(values),
         step_timeout_s=values.step_timeout,
         checkpoint_every_s=values.checkpoint_every_s,
+        isolate=values.isolate,
         flags={name: values[name].value for name in values},
     )
 
@@ -170,7 +175,7 @@ def _reference_s(path: str | None) -> dict[str, float]:
     return read_reference_runtimes(Path(path).expanduser(), catalog.CATALOG)
 
 
-def _check_trials(values: flags.FlagValues, ruleset: str) -> None:
+def _trials(values: flags.FlagValues, ruleset: str) -> int:
     trials = values.num_tuning_trials
     if ruleset == "self" and trials != 1:
         raise UserError(
@@ -187,6 +192,7 @@ def _check_trials(values: flags.FlagValues, ruleset: str) -> None:
             f"{' and '.join(given)} leave(s) none of the {trials} trial(s) of "
             "--num_tuning_trials; indices count from 0 and the end is left out"
         )
+    return trials
 
 
 def _runtime_factor(given: float | None, ruleset: str) -> float:

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 from absl import flags
 
+from algoperf.cli import cluster_flags
 from algoperf.cli.definer import Definer
 from algoperf.facts import UserError, closest
 
@@ -29,8 +30,9 @@ def define(values: flags.FlagValues) -> None:
     _define_what(flag)
     _define_where(flag)
     _define_how(flag)
-    _define_hosts(flag)
+    cluster_flags.define(flag)
     _define_machine(flag)
+    _define_isolation(flag)
     _define_watching(flag)
     _define_preflight(flag)
     flag.boolean("torch_compile", False, f"Refused: {REFUSED['torch_compile']}.")
@@ -160,19 +162,6 @@ def _define_how(flag: Definer) -> None:
     flag.boolean("skip_evals", False, "Train without evaluating: for throughput.")
 
 
-def _define_hosts(flag: Definer) -> None:
-    flag.boolean(
-        "distributed",
-        False,
-        "Train over all processes that srun, mpirun or a TPU pod started.",
-    )
-    flag.text(
-        "coordinator_address", None, "HOST:PORT of process 0, without a launcher."
-    )
-    flag.integer("num_processes", None, 1, "How many processes train together.")
-    flag.integer("process_id", None, 0, "Which of them this is, counted from 0.")
-
-
 def _define_machine(flag: Definer) -> None:
     flag.text(
         "compilation_cache_dir",
@@ -192,6 +181,17 @@ def _define_machine(flag: Definer) -> None:
         ["off", "quick", "full"],
         "How long to measure this machine's speed before the first trial: about 1 s, "
         "or 10 s; `algoperf score` compares what it found.",
+    )
+
+
+def _define_isolation(flag: Definer) -> None:
+    flag.choice(
+        "isolate",
+        "off",
+        ["off", "process", "strict"],
+        "process: each trial in a process of its own, with few environment variables "
+        "and another home, timed by this one; strict: also without network and without "
+        "the files of other trials (docs/isolation.md). `algoperf sweep`: process.",
     )
 
 

@@ -94,13 +94,17 @@ class Sweep:
                 f"--hparam_end_index={task.trial}",
             ]
         seed = self.seeds.get(task[:3], self.seed)
+        words = (
+            *self.words,
+            *self.words_for.get(task.workload, ()),
+            *self.words_for.get(task.submission, ()),
+        )
         return [
             *self._begin(submission, task.workload),
             *own,
             f"--rng_seed={seed}",
-            *self.words,
-            *self.words_for.get(task.workload, ()),
-            *self.words_for.get(task.submission, ()),
+            *_isolation(words),
+            *words,
         ]
 
     def expected(self) -> dict[str, Any]:
@@ -127,6 +131,12 @@ class Sweep:
     @cached_property
     def _by_name(self) -> dict[str, Submission]:
         return {submission.name: submission for submission in self.submissions}
+
+
+def _isolation(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Each trial in a process of its own, unless it has several, or `words` say it."""
+    elsewhere = ("--distributed", "--coordinator_address", "--isolate")
+    return () if any(w.startswith(elsewhere) for w in words) else ("--isolate=process",)
 
 
 def check_names(sweep: Sweep) -> None:

@@ -1,0 +1,63 @@
+"""Which running code is the submission's."""
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+import algoperf
+
+OwnCode = Callable[[str], bool]
+
+_HARNESS = Path(algoperf.__file__).parent
+# A virtual environment or this project may lie in the folder of a submission.
+_LIBRARIES = (
+    *(Path(prefix).resolve() for prefix in (sys.prefix, sys.base_prefix)),
+    _HARNESS,
+    _HARNESS.parent / "workloads",
+)
+
+
+def own_code(file: Path) -> OwnCode:
+    """Whether the file of a frame is the submission's or a helper's beside it.
+
+    Args:
+      file: the submission's.
+    """
+    folder = file.parent.resolve()
+    libraries = [path for path in _LIBRARIES if path.is_relative_to(folder)]
+
+    @functools.cache
+    def own(filename: str) -> bool:
+        if not filename or filename.startswith("<"):
+            return False
+        path = Path(filename).resolve()
+        return path.is_relative_to(folder) and not any(
+            path.is_relative_to(library) for library in libraries
+        )
+
+    return own
+
+
+def is_running(frame: FrameType | None, own: OwnCode) -> bool:
+    """Whether the submission's code is on a stack."""
+    while frame is not None:
+        if own(frame.f_code.co_filename):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def asked_for_it(frame: FrameType | None, own: OwnCode) -> bool:
+    """Whether what happens is the submission's doing and not the harness's, that it
+    called: the next batch opens files of the data set."""
+    harness = tuple(str(path) + "/" for path in _LIBRARIES[2:])
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if own(filename):
+            return True
+        if filename.startswith(harness):
+            return False
+        frame = frame.f_back
+    return False
