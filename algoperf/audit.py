@@ -64,10 +64,11 @@ def watch_events(
             path = absolute(os.fsdecode(arguments[0]))
             inside = path + os.sep  # the folders themselves are meant, too
             writes = event != "open" or _is_write(*arguments[1:3])
-            writes = writes and "__pycache__" not in path  # Python's own, of an import
+            if inside.startswith(writable):
+                return  # first: a compilation cache may be among the experiments
             if inside.startswith(sealed):
                 note(OPENED, path)
-            elif writes and not inside.startswith(writable):
+            elif writes and "__pycache__" not in path:  # Python's own, of an import
                 note(WROTE, path)
 
     sys.addaudithook(hook)

@@ -1,6 +1,6 @@
 """One trial in its folder: started, resumed from its checkpoint, or already done."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,10 +15,9 @@ from algoperf.clock import AgreedClock, Clock, WitnessedClock
 from algoperf.cluster import Alone, Hosts
 from algoperf.compile_cache import compile_cache
 from algoperf.dynamics import Dynamics
-from algoperf.early_stop import early_stop_of
+from algoperf.early_stop import EarlyStop, early_stop_of
 from algoperf.environment import meta_data
 from algoperf.handed_workload import handed_to_submission
-from algoperf.jax_sharding_utils import commit
 from algoperf.metrics_logger import MetricsLogger
 from algoperf.observer import Observer
 from algoperf.own_code import own_code
@@ -36,10 +35,9 @@ from algoperf.submission_calls import (
     SubmissionFailed,
     batch_sizes,
     describe_failure,
-    submission_code,
 )
 from algoperf.trackers import Trackers
-from algoperf.train_state import TrainState
+from algoperf.train_state import TrainState, initial_state
 from algoperf.trial import Trial
 from algoperf.trial_folder import (
     CHECKPOINTS,
@@ -191,21 +189,19 @@ class TrialRun:
         )
         handed = handed_to_submission(self.workload)
         watch.handed(handed)
-        state = self._initial_state(submission, handed, model_key, optimizer_key)
+        state = initial_state(
+            self.workload,
+            handed,
+            submission,
+            self.plan.hyperparameters,
+            (model_key, optimizer_key),
+        )
         state, progress = self._restored(state, folder, checkpoints)
         config = {"workload": facts.name, "seed": self.plan.seed}
         config |= self.plan.point or {}
         trackers.open(folder.path, self.plan.title, config, progress.step + 1)
         if self.options.trackers:
             watch.know_processes()  # Weights & Biases has one
-        profiler = None
-        if self.options.profile:
-            profiler = Profiler(folder.path / "profile")
-        dynamics = None
-        if self.options.log_dynamics:
-            # Also if it is resumed: a checkpoint has the params of an evaluation,
-            # unless the trial was stopped between two.
-            dynamics = Dynamics(self.workload, state.params, progress.step, batch_size)
         logger = MetricsLogger()
         handed.attach_metrics_logger(logger)
         batches = self.workload.batches(
@@ -228,28 +224,42 @@ class TrialRun:
             progress=progress,
             logger=logger,
             trackers=trackers,
-            profiler=profiler,
-            dynamics=dynamics,
+            profiler=Profiler(folder.path / "profile")
+            if self.options.profile
+            else None,
+            dynamics=self._dynamics(state, progress, batch_size),
             eval_batch_size=self.options.eval_batch_size or named_size,
             saved_step=progress.step if progress.preemption_count else None,
-            early_stop=early_stop_of(
-                self.plan.folder,
-                record["settings"],
-                self.options.stop_when_beaten and self.options.ruleset == "external",
-                self.options.reference_s,
-                self.hosts,
-            ),
+            early_stop=self._early_stop(record["settings"]),
             watch=watch,
         )
 
+    def _dynamics(
+        self, state: TrainState, progress: Progress, batch_size: int
+    ) -> Dynamics | None:
+        if not self.options.log_dynamics:
+            return None
+        # Also if it is resumed: a checkpoint has the params of an evaluation, unless
+        # the trial was stopped between two.
+        return Dynamics(self.workload, state.params, progress.step, batch_size)
+
     def _clock(self, progress: Progress) -> Clock:
-        charge_compile = self.options.charge_compile
-        spent = replace(progress.seconds, charge_compile=charge_compile)
-        if isinstance(self.hosts, Alone):
-            if self.isolated is not None:
-                return WitnessedClock(self.isolated.tell, spent)
-            return Clock(spent)
-        return AgreedClock(self.hosts, spent)
+        spent = replace(progress.seconds, charge_compile=self.options.charge_compile)
+        if not isinstance(self.hosts, Alone):
+            return AgreedClock(self.hosts, spent)
+        if self.isolated is not None:
+            return WitnessedClock(self.isolated.tell, spent)
+        return Clock(spent)
+
+    def _early_stop(self, settings: Mapping[str, Any]) -> EarlyStop:
+        options = self.options
+        return early_stop_of(
+            self.plan.folder,
+            settings,
+            options.stop_when_beaten and options.ruleset == "external",
+            options.reference_s,
+            self.hosts,
+        )
 
     def _restored(
         self, state: TrainState, folder: TrialFolder, checkpoints: Checkpoints | None
@@ -272,24 +282,6 @@ class TrialRun:
             self.options.flags or {},
         )
         return state, progress
-
-    def _initial_state(
-        self,
-        submission: Submission,
-        handed: Workload,
-        model_key: jax.Array,
-        optimizer_key: jax.Array,
-    ) -> TrainState:
-        params, model_state = self.workload.init_model_fn(model_key)
-        with submission_code(submission.init_optimizer_state):
-            optimizer_state = submission.init_optimizer_state(
-                handed,
-                params,
-                model_state,
-                self.plan.hyperparameters,
-                optimizer_key,
-            )
-        return TrainState(params, model_state, commit(optimizer_state))
 
 
 def _seed_of(key: jax.Array) -> int:

@@ -148,7 +148,7 @@ def test_strict_refuses_other_trials_the_network_and_the_disk(mine, tmp_path, ca
     other = STUDY / "trial_9/trial.json"
     other.parent.mkdir(parents=True)
     other.write_text("{}")
-    assert main([*RUN, "--isolate=strict"]) == 0
+    assert main([*RUN, "--isolate=strict", "--compilation_cache_dir=auto"]) == 0
     tried = dict(
         line.removeprefix("tried ").split(" ", 1)
         for line in capfd.readouterr().out.splitlines()
@@ -166,7 +166,12 @@ def test_strict_refuses_other_trials_the_network_and_the_disk(mine, tmp_path, ca
         "own": "went through",
         "scratch": "went through",
     }
-    assert record_of(1)["environments"][0]["isolation"]["mode"] == "strict"
+    record = record_of(1)
+    assert record["environments"][0]["isolation"]["mode"] == "strict"
+    cache = Path("experiments/.compilation_cache").absolute()
+    assert any(cache.iterdir())
+    opened = named(record, audit.OPENED)
+    assert not [path for path in opened if path.startswith(str(cache))]
 
 
 def stopped_by(number: int, given: list[str], cwd: Path) -> tuple[int, str, str]:

@@ -114,13 +114,12 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
     submission = find_submission(values.submission_path).absolute()
     ruleset, search_space = _tuning(values, submission)
     experiment, studies = _experiment(values, submission)
-    _check_trials(values, ruleset)
     return Request(
         workloads=workloads,
         submission=submission,
         ruleset=ruleset,
         search_space=search_space,
-        trials=values.num_tuning_trials,
+        trials=_trials(values, ruleset),
         first_trial=values.hparam_start_index,
         end_trial=values.hparam_end_index,
         studies=studies,
@@ -172,7 +171,7 @@ def _reference_s(path: str | None) -> dict[str, float]:
     return read_reference_runtimes(Path(path).expanduser(), catalog.CATALOG)
 
 
-def _check_trials(values: flags.FlagValues, ruleset: str) -> None:
+def _trials(values: flags.FlagValues, ruleset: str) -> int:
     trials = values.num_tuning_trials
     if ruleset == "self" and trials != 1:
         raise UserError(
@@ -189,6 +188,7 @@ def _check_trials(values: flags.FlagValues, ruleset: str) -> None:
             f"{' and '.join(given)} leave(s) none of the {trials} trial(s) of "
             "--num_tuning_trials; indices count from 0 and the end is left out"
         )
+    return trials
 
 
 def _runtime_factor(given: float | None, ruleset: str) -> float:
