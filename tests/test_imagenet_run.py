@@ -104,6 +104,7 @@ def test_generated_images_are_trained_on_without_any_data(submission):
     assert_measured(rows, CATALOG["imagenet_resnet_mini"].examples)
 
 
+@pytest.mark.slow
 def test_random_batches_stand_in_for_data(submission):
     output = run_in_process_of_its_own(
         submission.parent,

@@ -103,6 +103,7 @@ def ended(process) -> int:
     return process.returncode
 
 
+@pytest.mark.slow
 def test_a_killed_trial_ends_as_an_uninterrupted_one(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert ended(start(whole, 2, OLD)) == 0

@@ -106,7 +106,13 @@ def saved_leaves(folder: Path) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["1 device", "2 devices"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(1, id="1 device"),
+        pytest.param(2, id="2 devices", marks=pytest.mark.slow),
+    ],
+)
 def whole(request, tmp_path_factory) -> tuple[Path, int]:
     """An uninterrupted run, and on how many devices it ran."""
     folder = tmp_path_factory.mktemp("whole")

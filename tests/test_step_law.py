@@ -37,6 +37,7 @@ def test_batch_and_rate_follow_the_law(step_law, name, tokens, sequence, params)
     np.testing.assert_allclose(rate, 1.79 * params**-0.713 * tokens**0.307)
 
 
+@pytest.mark.slow
 def test_it_trains_a_language_model(step_law):
     seen = try_steps(load("finewebedu_lm_mini"), step_law, None, steps=3)
     assert seen.recompiled == ()
