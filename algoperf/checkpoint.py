@@ -48,6 +48,9 @@ class Checkpoints:
         self._hosts = hosts or Alone()
         if self._hosts.first:
             self._folder.mkdir(parents=True, exist_ok=True)
+            # What a killed process had begun: nobody would finish or remove it.
+            for unfinished in self._folder.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(unfinished)
         # Each process has a manager of its own, that does not wait for the others.
         index = jax.process_index()
         alone = ocp.options.MultiprocessingOptions(

@@ -78,7 +78,12 @@ def create_json(path: Path, content: Any) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replaces a file in one piece."""
     with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=f".{path.name}.", delete=False, newline=""
+        "w",
+        dir=path.parent,
+        prefix=f".{path.name}.",
+        suffix=".tmp",
+        delete=False,
+        newline="",
     ) as file:
         try:
             file.write(text)
@@ -89,6 +94,12 @@ def write_text(path: Path, text: str) -> None:
         except BaseException:
             os.unlink(file.name)
             raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what `write_text` had begun in a process that was killed."""
+    for file in folder.glob(".*.tmp"):
+        file.unlink()
 
 
 def read_json(path: Path) -> Any | None:

@@ -39,6 +39,7 @@ class TrialFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(path / records.LOCK)
+            records.remove_unfinished(path)
         except Held as who:
             raise UserError(
                 f"{path} is being run by {who}; wait for it, stop it, or give another "

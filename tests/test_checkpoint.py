@@ -234,3 +234,17 @@ def test_only_the_latest_are_kept(tmp_path):
         writer.close()
         found = sorted(f.name for f in (tmp_path / str(keep)).iterdir() if f.is_dir())
         assert found == expected
+
+
+def test_what_a_killed_process_had_begun_to_save_is_removed(tmp_path):
+    folder = tmp_path / "checkpoints"
+    two_checkpoints(folder)
+    begun = folder / "30.orbax-checkpoint-tmp"
+    begun.mkdir()
+    (begun / "data").write_text("x")
+    reader = Checkpoints(folder, keep=2)
+    assert not begun.exists()
+    restored = reader.restore({})
+    reader.close()
+    assert restored is not None
+    assert restored[1] == {"step": 20}
