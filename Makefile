@@ -24,6 +24,10 @@ demo: $(INSTALLED)
 	$(RUN) --submission_path=nadamw
 	$(BIN)/algoperf score --submission_directory=$(DEMO) --rules=mini --workloads=$(DEMO_WORKLOADS) --studies=2 --trials=4 --reference=adamw --output_dir=$(DEMO)_scores
 
+# Most of the suite's time is compilation: of hasty code, and of each program only once.
+test: export JAX_DISABLE_MOST_OPTIMIZATIONS := true
+test: export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.pytest_cache/compiled
+test: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0.05
 test: $(INSTALLED)
 	$(BIN)/pytest --numprocesses=2 --dist=loadscope
 
