@@ -35,7 +35,10 @@ KEY, OTHER_KEY = jax.random.PRNGKey(0), jax.random.PRNGKey(1)
 
 
 def slow_if_variant(names: list[str]) -> list[Any]:
-    """A variant trains as its base does: `make test-slow` goes through them all."""
+    """A variant trains as its base does: `make test-slow` goes through them all.
+
+    What takes no step is asked of every name by `make test`.
+    """
     return [
         name
         if CATALOG[name].base == name
@@ -44,9 +47,7 @@ def slow_if_variant(names: list[str]) -> list[Any]:
     ]
 
 
-@pytest.fixture(scope="module", params=[*FULL, *slow_if_variant(MINI)])
-def any_workload(request) -> Workload:
-    name = request.param
+def any_workload(name: str) -> Workload:
     return load(name) if CATALOG[name].scale == "mini" else without_data(name)
 
 
@@ -78,26 +79,31 @@ def loss_of(trained, key=KEY, rate=0.0, smoothing=0.0, mode=TRAIN, update=False)
     return trained["loss"](*arguments, key, rate, smoothing, mode=mode, update=update)
 
 
-def test_params_shapes_and_types_are_one_tree(any_workload):
-    shapes, types = any_workload.param_shapes, any_workload.model_params_types
+@pytest.mark.parametrize("name", [*FULL, *slow_if_variant(MINI)])
+def test_params_shapes_and_types_are_one_tree(name):
+    workload = any_workload(name)
+    shapes, types = workload.param_shapes, workload.model_params_types
     assert jax.tree.structure(shapes) == jax.tree.structure(types)
     leaves = jax.tree.leaves(shapes)
     assert all(isinstance(leaf, ShapeTuple) for leaf in leaves)
-    assert any_workload.num_params == sum(math.prod(s.shape_tuple) for s in leaves)
+    assert workload.num_params == sum(math.prod(s.shape_tuple) for s in leaves)
     for path, kind in jax.tree_util.tree_flatten_with_path(types)[0]:
         names = [key.key for key in path]
         assert isinstance(kind, ParameterType)
         assert all(type(name) is str for name in names)
         is_embedding = kind == ParameterType.EMBEDDING
         assert not is_embedding or any("embed" in name.lower() for name in names)
-    assert any(any_workload.is_output_params(key) for key in shapes)
+    assert any(workload.is_output_params(key) for key in shapes)
 
 
-def test_a_step_of_adamw_goes_through_by_shapes(any_workload):
+@pytest.mark.parametrize("name", slow_if_variant([*FULL, *MINI]))
+def test_a_step_of_adamw_goes_through_by_shapes(name):
     folder = bundled_submissions()["adamw"]
     space = search_space_beside(folder)
     (point,) = study_points(read_search_space(space), 1)
-    assert round(trace_step(any_workload, load_submission(folder), point), 1) == 8.0
+    assert (
+        round(trace_step(any_workload(name), load_submission(folder), point), 1) == 8.0
+    )
 
 
 @pytest.mark.parametrize("name", FULL)

@@ -13,7 +13,8 @@ from conftest import environment
 from contract_styles import STYLES
 
 RUNNER = Path(__file__).parent / "contract_runner.py"
-DEVICES = (1, 4)
+# What one device does, `make test-slow` looks at.
+DEVICES = (pytest.param(1, marks=pytest.mark.slow), 4)
 RESUMED = [name for name, style in STYLES.items() if style.resumed]
 # These hold the same state as `prefix_shardings` at every step, so measure the same.
 SAME_TRAINING = (
@@ -68,6 +69,7 @@ def test_a_style_runs(ended, name, devices):
         assert trial["compiled_late"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STYLES)
 def test_four_devices_measure_what_one_does(ended, name):
     four, one = (ended(name, devices)["metrics"] for devices in (4, 1))
