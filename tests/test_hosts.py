@@ -1,12 +1,10 @@
 """Several processes that train together: the same numbers, one writer, one decision."""
 
 import csv
-import queue
 import signal
 import socket
 import subprocess
 import threading
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -37,20 +35,27 @@ class Store:
     """JAX's key-value store, within this process."""
 
     def __init__(self) -> None:
-        self.values: dict[str, queue.Queue[str]] = defaultdict(queue.Queue)
+        self.values: dict[str, str] = {}
+        self._changed = threading.Condition()
 
     def key_value_set(self, key: str, value: str) -> None:
-        self.values[key].put(value)
+        with self._changed:
+            self.values[key] = value
+            self._changed.notify_all()
 
     def blocking_key_value_get(self, key: str, timeout_ms: int) -> str:
-        return self.values[key].get(timeout=timeout_ms / 1000)
+        del timeout_ms  # a day
+        with self._changed:
+            assert self._changed.wait_for(lambda: key in self.values, PATIENCE_S), key
+            return self.values[key]
 
     def key_value_dir_get(self, prefix: str) -> list[tuple[str, str]]:
-        found = [key for key in list(self.values) if key.startswith(prefix)]
-        return [(key, self.values[key].queue[0]) for key in found]
+        with self._changed:
+            return [(k, v) for k, v in self.values.items() if k.startswith(prefix)]
 
     def key_value_delete(self, key: str) -> None:
-        self.values.pop(key, None)
+        with self._changed:
+            self.values.pop(key, None)
 
 
 @pytest.fixture
