@@ -25,17 +25,17 @@ demo: $(INSTALLED)
 	$(BIN)/algoperf score --submission_directory=$(DEMO) --rules=mini --workloads=$(DEMO_WORKLOADS) --studies=2 --trials=4 --reference=adamw --output_dir=$(DEMO)_scores
 
 # Most of the suite's time is compilation: of hasty code, and of each program only once.
-test: export JAX_DISABLE_MOST_OPTIMIZATIONS := true
-test: export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.pytest_cache/compiled
-test: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0.05
+test test-faults: export JAX_DISABLE_MOST_OPTIMIZATIONS := true
+test test-faults: export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.pytest_cache/compiled
+test test-faults: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0.05
 test: $(INSTALLED)
 	$(BIN)/pytest --numprocesses=2 --dist=loadscope
 
 test-slow: $(INSTALLED)
-	$(BIN)/pytest -m slow --numprocesses=2
+	$(BIN)/pytest -m slow --timeout=0 --numprocesses=2
 
 test-faults: $(INSTALLED)
-	$(BIN)/pytest -m faults tests/faults --numprocesses=2 --dist=loadscope
+	$(BIN)/pytest -m faults tests/faults --timeout=0 --numprocesses=2 --dist=loadscope
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
