@@ -36,14 +36,10 @@ from algoperf.submission_calls import (
     batch_sizes,
     describe_failure,
 )
-from algoperf.trackers import Trackers
 from algoperf.train_state import TrainState, initial_state, seed_of
 from algoperf.trial import Trial
-from algoperf.trial_folder import (
-    CHECKPOINTS,
-    TrialFolder,
-    cannot_write,
-)
+from algoperf.trial_folder import TrialFolder, cannot_write
+from algoperf.trial_parts import TrialParts, opened_parts
 from algoperf.trial_record import new_record, now, remarks, results
 from algoperf.trial_settings import (
     RunOptions,
@@ -52,7 +48,6 @@ from algoperf.trial_settings import (
     settings_of,
 )
 from algoperf.watch import Watch
-from algoperf.watchdog import FILE, Watchdog
 from algoperf.witness import Isolated
 from algoperf.workload import Workload
 
@@ -156,49 +151,27 @@ class TrialRun:
         watch: Watch,
     ) -> Progress:
         """Sets the trial up and trains; a submission that raises ends as `failed`."""
-        with ExitStack() as stack:
-            watchdog = self._watchdog(folder, record)
-            stack.enter_context(watchdog.watching())
-            checkpoints = None
-            if self.options.save_checkpoints:
-                checkpoints = Checkpoints(
-                    self.plan.folder / CHECKPOINTS,
-                    self.options.keep_checkpoints,
-                    self.observer.message,
-                    self.hosts,
-                )
-                stack.enter_context(closing(checkpoints))
-            names = self.options.trackers if self.hosts.first else ()
-            trackers = Trackers(names, self.observer.message)
-            stack.callback(lambda: record.update(trackers=trackers.close()))
+        opened = opened_parts(
+            self.plan, self.options, self.observer, self.hosts, folder, record, watch
+        )
+        with opened as parts:
             try:
-                trial = self._start(
-                    submission, folder, record, checkpoints, trackers, watchdog, watch
-                )
+                trial = self._start(submission, parts)
             except SubmissionFailed as error:
                 message, text = describe_failure(error, submission.path.parent)
                 self.observer.message(message)
                 return Progress(outcome="failed", error=text)
             return trial.run(stop)
 
-    def _start(
-        self,
-        submission: Submission,
-        folder: TrialFolder,
-        record: dict[str, Any],
-        checkpoints: Checkpoints | None,
-        trackers: Trackers,
-        watchdog: Watchdog,
-        watch: Watch,
-    ) -> Trial:
-        facts = self.workload.facts
+    def _start(self, submission: Submission, parts: TrialParts) -> Trial:
+        options, facts = self.options, self.workload.facts
         batch_size, named_size = batch_sizes(submission, facts)
-        record["batch_size"] = batch_size
+        parts.record["batch_size"] = batch_size
         data_key, optimizer_key, model_key, step_key = jax.random.split(
             jax.random.PRNGKey(self.plan.seed), 4
         )
         handed = handed_to_submission(self.workload)
-        watch.handed(handed)
+        parts.watch.handed(handed)
         state = initial_state(
             self.workload,
             handed,
@@ -206,12 +179,8 @@ class TrialRun:
             self.plan.hyperparameters,
             (model_key, optimizer_key),
         )
-        state, progress = self._restored(state, folder, checkpoints)
-        config = {"workload": facts.name, "seed": self.plan.seed}
-        config |= self.plan.point or {}
-        trackers.open(folder.path, self.plan.title, config, progress.step + 1)
-        if self.options.trackers:
-            watch.know_processes()  # Weights & Biases has one
+        state, progress = self._restored(state, parts.folder, parts.checkpoints)
+        self._open_charts(parts, progress)
         logger = MetricsLogger()
         handed.attach_metrics_logger(logger)
         batches = self.workload.batches(
@@ -223,41 +192,39 @@ class TrialRun:
             handed=handed,
             submission=submission,
             hyperparameters=self.plan.hyperparameters,
-            limits=self.options.limits,
-            folder=folder,
+            limits=options.limits,
+            folder=parts.folder,
             observer=self.observer,
-            checkpoints=checkpoints,
+            checkpoints=parts.checkpoints,
             clock=self._clock(progress),
             batches=batches,
             step_key=step_key,
             state=state,
             progress=progress,
             logger=logger,
-            trackers=trackers,
-            watchdog=watchdog,
-            checkpoint_every_s=self.options.checkpoint_every_s,
-            profiler=Profiler(folder.path / "profile", self.observer.message)
-            if self.options.profile
-            else None,
+            trackers=parts.trackers,
+            watchdog=parts.watchdog,
+            checkpoint_every_s=options.checkpoint_every_s,
+            profiler=self._profiler(parts.folder),
             dynamics=self._dynamics(state, progress, batch_size),
-            eval_batch_size=self.options.eval_batch_size or named_size,
+            eval_batch_size=options.eval_batch_size or named_size,
             saved_step=progress.step if progress.preemption_count else None,
-            early_stop=self._early_stop(record["settings"]),
-            watch=watch,
+            early_stop=self._early_stop(parts.record["settings"]),
+            watch=parts.watch,
         )
 
-    def _watchdog(self, folder: TrialFolder, record: dict[str, Any]) -> Watchdog:
-        """Ends this process if the trial hangs, and says so in its record."""
+    def _open_charts(self, parts: TrialParts, progress: Progress) -> None:
+        config = {"workload": self.workload.facts.name, "seed": self.plan.seed}
+        config |= self.plan.point or {}
+        folder, first_step = parts.folder.path, progress.step + 1
+        parts.trackers.open(folder, self.plan.title, config, first_step)
+        if self.options.trackers:
+            parts.watch.know_processes()  # Weights & Biases has one
 
-        def tell(hang: dict[str, Any]) -> None:
-            record["hangs"].append(hang)
-            folder.write_trial(record)
-
-        timeout_s = self.options.step_timeout_s
-        if self.hosts.first:
-            return Watchdog(timeout_s, folder.path / FILE, tell)
-        name = f"process_{jax.process_index()}_{FILE}"
-        return Watchdog(timeout_s, self.plan.folder / name)
+    def _profiler(self, folder: TrialFolder) -> Profiler | None:
+        if not self.options.profile:
+            return None
+        return Profiler(folder.path / "profile", self.observer.message)
 
     def _dynamics(
         self, state: TrainState, progress: Progress, batch_size: int

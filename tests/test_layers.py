@@ -45,6 +45,7 @@ LAYERS = [
     ["trial_record", "submission_check", "trial_settings"],
     ["compiled_step"],
     ["preflight"],
+    ["trial_parts"],
     ["trial_run"],
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
