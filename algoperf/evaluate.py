@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -37,25 +38,37 @@ def evaluate(
     multiple of the device count and padding has weight 0. The default batch size
     is the workload's. `progressed` is called before every batch.
     """
-    devices = jax.device_count()
-    wanted = batch_size or workload.facts.eval_batch_size
-    rounded = -(-wanted // devices) * devices
-    results: dict[str, float] = {}
-    for split in EVAL_SPLITS:
-        if not workload.facts.examples.get(split):
-            continue
-        parts: list[Any] = []
-        progressed()
-        for i, batch in enumerate(workload.batches(split, rounded)):
-            progressed()
-            key = jax.random.fold_in(rng, i)
+    splits = [name for name in EVAL_SPLITS if workload.facts.examples.get(name)]
+    summaries: list[Future[dict[str, float]]] = []
+    # What the host makes of a split (word errors, BLEU, a ranking) takes seconds, in
+    # which the devices measure the next one.
+    with ThreadPoolExecutor(1, thread_name_prefix="summarize") as pool:
+        for split in splits:
+            batches = workload.batches(split, _batch_size(workload, batch_size))
             # The results stay on the device until the pass is over.
-            parts.append(workload.measure(params, model_state, batch, key))
-            if i >= _IN_FLIGHT:
-                jax.block_until_ready(parts[i - _IN_FLIGHT])
-        values = workload.metrics.summarize(jax.device_get(parts))
+            parts: list[Any] = []
+            progressed()
+            for i, batch in enumerate(batches):
+                progressed()
+                key = jax.random.fold_in(rng, i)
+                parts.append(workload.measure(params, model_state, batch, key))
+                if i >= _IN_FLIGHT:
+                    jax.block_until_ready(parts[i - _IN_FLIGHT])
+            summaries.append(pool.submit(_summary, workload, parts))
+    results: dict[str, float] = {}
+    for split, summary in zip(splits, summaries, strict=True):
         prefix = _PREFIX[split]
+        values = summary.result()
         results |= {f"{prefix}/{name}": value for name, value in values.items()}
         if split != "eval_train":
             results[f"{prefix}/num_examples"] = workload.facts.examples[split]
     return results
+
+
+def _batch_size(workload: Workload, wanted: int | None) -> int:
+    devices = jax.device_count()
+    return -(-(wanted or workload.facts.eval_batch_size) // devices) * devices
+
+
+def _summary(workload: Workload, parts: list[Any]) -> dict[str, float]:
+    return workload.metrics.summarize(jax.device_get(parts))

@@ -18,7 +18,8 @@ class Metrics(NamedTuple):
 
     `measure(workload, params, model_state, batch, rng)` runs on the device and is
     compiled once per shape; `summarize` gets the measurements of all batches as
-    NumPy arrays, in order, and returns one number per metric.
+    NumPy arrays, in order, and returns one number per metric; it runs in a thread
+    beside the next split.
     """
 
     measure: Callable[[Workload, Any, Any, Batch, jax.Array], Measurement]

@@ -1,7 +1,9 @@
 """An evaluation is one pass over every split; NumPy computes the same."""
 
 import math
+import threading
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -83,3 +85,29 @@ def test_a_workload_without_a_test_set_has_no_test_metrics(workload, initial):
     values = evaluate(without, *initial, KEY)
     assert not any(name.startswith("test/") for name in values)
     assert "validation/accuracy" in values
+
+
+def test_a_split_is_summarized_while_the_next_one_is_measured(workload, initial):
+    def measured(split, *arguments):
+        if split == "validation":
+            next_one.set()
+        return workload.data.batches(split, *arguments)
+
+    def summarize(parts):
+        assert next_one.wait(60)
+        return workload.metrics.summarize(parts)
+
+    next_one = threading.Event()
+    data = SimpleNamespace(batches=measured)
+    metrics = workload.metrics._replace(summarize=summarize)
+    slow = replace(workload, data=data, metrics=metrics)
+    assert evaluate(slow, *initial, KEY) == evaluate(workload, *initial, KEY)
+
+
+def test_what_a_summary_raises_ends_the_evaluation(workload, initial):
+    def summarize(parts):
+        raise ValueError("no tokenizer")
+
+    metrics = workload.metrics._replace(summarize=summarize)
+    with pytest.raises(ValueError, match="no tokenizer"):
+        evaluate(replace(workload, metrics=metrics), *initial, KEY)
