@@ -4,6 +4,7 @@ import itertools
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import tiny_knee as tiny
@@ -110,6 +111,15 @@ def test_a_file_that_is_no_hdf5_is_named(tmp_path):
     path.write_bytes(b"<html>not found</html>" * 1000)
     with pytest.raises(UserError, match=rf"^{path} is damaged: .*signature not found"):
         read(tmp_path, "test")
+
+
+def test_a_slice_that_is_not_finite_is_named(tmp_path):
+    path = tiny.write(tmp_path) / "singlecoil_val/file99.h5"
+    with h5py.File(path, "r+") as file:
+        file["kspace"][0, 3, 4] = np.nan
+    with pytest.raises(UserError) as error:
+        read(tmp_path, "test")
+    assert str(error.value).startswith(f"{path} is damaged: slice 0 of kspace is not")
 
 
 def test_missing_files_are_counted(tmp_path):

@@ -177,6 +177,14 @@ def test_labels_in_the_place_of_images_are_reported(copy):
         data.load(copy)
 
 
+def test_labels_that_are_no_digits_are_reported(copy):
+    labels = bytearray((copy / "t10k-labels-idx1-ubyte").read_bytes())
+    labels[-1] = 12
+    replace(copy, "t10k-labels-idx1-ubyte", bytes(labels))
+    with pytest.raises(UserError, match="t10k has the label 12, and digits are 0 to 9"):
+        data.load(copy)
+
+
 def test_a_missing_file_is_named_with_the_way_to_get_it(copy):
     (copy / "t10k-labels-idx1-ubyte").unlink()
     with pytest.raises(UserError, match="is incomplete") as info:

@@ -110,13 +110,16 @@ def test_scores_are_compared_as_float32():
     assert average_precision(scores, labels) == 0.5
 
 
-def test_tasks_without_a_positive_are_left_out_and_positives_alone_count():
+def test_tasks_of_one_kind_are_left_out_but_padding_is_another_kind():
     scores = np.array([[0.9, 0.2, 0.3, 0.5], [0.1, 0.8, 0.6, 0.5]], np.float32)
     labels = np.array([[0, 0, 1, 1], [1, 0, 1, 0]], bool)
     valid = np.array([[1, 1, 1, 0], [1, 1, 1, 1]], bool)
     # Task 0: found second of two. 1: no positive. 2: positives alone. 3: the positive
     # is missing.
-    np.testing.assert_allclose(mean_average_precision(scores, labels, valid), 0.75)
+    assert mean_average_precision(scores, labels, valid) == 0.5
+    # The mean of 0.5 and, for task 2, 1.
+    padded = [np.pad(array, ((0, 1), (0, 0))) for array in (scores, labels, valid)]
+    assert mean_average_precision(*padded) == 0.75
 
 
 def test_padding_and_missing_labels_change_nothing():
@@ -137,7 +140,7 @@ def test_no_task_at_all_and_scores_that_are_nan_give_nan():
     valid = np.ones((3, 2), bool)
     assert math.isnan(mean_average_precision(scores, labels, valid))
     assert math.isnan(mean_average_precision(scores, ~labels, ~valid))
-    scores[1, 1] = np.nan
+    scores[1, 1], valid[0] = np.nan, False
     assert math.isnan(mean_average_precision(scores, ~labels, valid))
 
 

@@ -176,7 +176,7 @@ def test_a_missing_cifar_file_is_named(tmp_path):
         cifar.load(tmp_path)
 
 
-def write_cifar_tfds(home, counts):
+def write_cifar_tfds(home, counts, label=2):
     """`home` as TFDS leaves it in TFRecord; one image is enough for all."""
     from tensorflow_datasets.proto import tf_example_pb2
 
@@ -187,7 +187,7 @@ def write_cifar_tfds(home, counts):
     example = tf_example_pb2.Example()
     feature = example.features.feature
     feature["image"].bytes_list.value.append(png.getvalue())
-    feature["label"].int64_list.value.append(2)
+    feature["label"].int64_list.value.append(label)
     feature["id"].bytes_list.value.append(b"train_00002")
     record = image_files.tfrecord([example.SerializeToString()])
     for split, count in counts.items():
@@ -213,3 +213,19 @@ def test_cifar_of_tfds_is_converted_and_read(tmp_path, monkeypatch):
         UserError, match="has 100 images in train, and should have 50,000"
     ):
         cifar.load(tmp_path / "cifar10")
+
+
+def test_another_data_set_in_the_place_of_cifar_is_refused(tmp_path):
+    home = tmp_path / "cifar10/3.0.2"
+    write_cifar_tfds(home, {"train": 100, "test": 20}, label=57)
+    quietly(small_cifar(), tmp_path, tmp_path)
+    with pytest.raises(
+        UserError, match=r"3\.0\.2 has the label 57, and labels are 0 to"
+    ):
+        cifar._read_tfds(home, "train", 100)
+    path = home / "dataset_info.json"
+    path.write_text(path.read_text().replace('"cifar10"', '"cifar100"'))
+    with pytest.raises(
+        UserError, match=r"has cifar100 3\.0\.2, and should have cifar10"
+    ):
+        cifar._read_tfds(home, "train", 100)

@@ -187,6 +187,10 @@ def test_a_missing_record_is_counted(tfrecords, tmp_path):
     [
         ({"splits": []}, "has no split 'train'; it has: none"),
         ({"fileFormat": "riegeli"}, "in the format 'riegeli'"),
+        (
+            {"version": "5.0.0"},
+            "imagenet2012 5.0.0, and should have imagenet2012 5.1.0",
+        ),
         ({"splits": [{"name": "train", "filepathTemplate": "{X}"}]}, "called '{X}'"),
     ],
 )

@@ -251,6 +251,16 @@ def test_headers_are_those_that_were_written():
     assert read_header(stereo, "x") == (44_100, 2, 24, 5_000)
 
 
+def test_a_header_that_leaves_the_number_of_samples_open_is_named():
+    # RFC 9639, section 8.2: 0 where it was not known.
+    data = bytearray(raw.flac(raw.samples("9-9-9")))
+    data[21] &= 0xF0  # the highest 4 of 36 bits
+    data[22:26] = bytes(4)
+    assert read_header(bytes(data), "x").samples == 0
+    with pytest.raises(CorruptAudio, match="does not say how many samples it has"):
+        decode_flac(bytes(data), "x")
+
+
 @pytest.mark.parametrize("share", [0, 0.001, 0.3, 0.95])
 def test_flac_that_is_cut_short_is_named(share):
     data = raw.flac(raw.samples("9-9-9"))

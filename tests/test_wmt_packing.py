@@ -75,6 +75,19 @@ def test_a_sentence_with_unknown_tokens_loses_as_many_at_its_end():
     assert batch["inputs_position"].tolist() == [[0, 1, 2, 3, 0, 1, 0, 0]]
 
 
+def test_rows_are_filled_with_what_is_left_of_sentences(monkeypatch):
+    pairs = [([5, 0, 0, 7, 2], [5, 6, 2]), ([5, 9, 2], [4, 2]), ([5, 9, 2], [4, 2])]
+    parts = [stored(pairs[:1]), stored(pairs[1:])]
+    for step in (tokens._STEP, 2):
+        monkeypatch.setattr(tokens, "_STEP", step)
+        left = [part.packed_lengths().tolist() for part in parts]
+        assert left == [[[3, 3]], [[3, 2], [3, 2]]]
+    found = Sentences(parts, 6)
+    assert row_starts(found.packed_lengths, 6).tolist() == [0, 2, 3]
+    # Those with more tokens than a row has are left out, unknown ones included.
+    assert len(Sentences(parts, 4)) == 2
+
+
 def rows_of(batch):
     """The sentences of a batch, as (source, target) tuples."""
     for row in range(len(batch["inputs"])):

@@ -30,11 +30,7 @@ class RecordFiles:
             `dataset_info.json` says. Records are called by their `noun`.
         """
         layout = read_layout(home)
-        if (layout.name, layout.version) != (name, version):
-            raise UserError(
-                f"{home} has {layout.name} {layout.version}, and should have {name} "
-                f"{version}. Prepare it again: algoperf prepare."
-            )
+        layout.check_is(name, version)
         _check(layout, split)
         self._noun = noun
         lengths = layout.shard_lengths[split]

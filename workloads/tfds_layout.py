@@ -38,6 +38,14 @@ class Layout:
     file_format: str
     shard_lengths: Mapping[str, tuple[int, ...]]
 
+    def check_is(self, name: str, version: str) -> None:
+        """Raises UserError where it is another data set or version."""
+        if (self.name, self.version) != (name, version):
+            raise UserError(
+                f"{self.home} has {self.name} {self.version}, and should have {name} "
+                f"{version}. Prepare it again: algoperf prepare."
+            )
+
     def shard(self, split: str, index: int, file_format: str = "") -> Path:
         """The file of one shard, as it is or as it would be in another format."""
         count = len(self.shard_lengths[split])

@@ -43,6 +43,8 @@ def _units(
     info: str, splits: Sequence[str], home: str, raw: Raw, folder: Path
 ) -> list[Unit]:
     layout = read_layout(raw[info].parent)
+    name, *_, version = Path(info).parent.parts
+    layout.check_is(name, version)
     check_shards(layout, splits)
     in_place = layout.home.resolve() == (folder / home).resolve()
     units = []

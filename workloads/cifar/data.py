@@ -68,11 +68,7 @@ def read_binary(path: Path) -> dict[str, np.ndarray]:
         )
     records = content.reshape(-1, _RECORD_BYTES)
     labels = records[:, 0]
-    if labels.max() >= CLASSES:
-        raise UserError(
-            f"{path} has the label {labels.max()}, and labels are 0 to {CLASSES - 1}; "
-            "fetch it again."
-        )
+    _check_labels(path, labels)
     planes = records[:, 1:].reshape(-1, 3, 32, 32)
     return {
         "inputs": np.ascontiguousarray(planes.transpose(0, 2, 3, 1)),
@@ -97,6 +93,7 @@ def _read_tfds(home: Path, split: str, count: int) -> dict[str, np.ndarray]:
 
     parse = example_type().FromString
     layout = read_layout(home)
+    layout.check_is("cifar10", TFDS_VERSION)
     if layout.file_format != ARRAY_RECORD:
         raise UserError(
             f"{home} has {layout.file_format} shards; `algoperf prepare` converts them."
@@ -113,7 +110,16 @@ def _read_tfds(home: Path, split: str, count: int) -> dict[str, np.ndarray]:
             f"{home} has {len(images):,} images in {split}, and should have {count:,}; "
             "prepare it again."
         )
+    _check_labels(home, np.asarray(labels))
     return {"inputs": np.stack(images), "targets": np.asarray(labels, np.uint8)}
+
+
+def _check_labels(where: Path, labels: np.ndarray) -> None:
+    if labels.max() >= CLASSES:
+        raise UserError(
+            f"{where} has the label {labels.max()}, and labels are 0 to {CLASSES - 1}; "
+            "fetch it again."
+        )
 
 
 def _rows(arrays: dict[str, np.ndarray], rows: slice) -> dict[str, np.ndarray]:

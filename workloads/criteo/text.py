@@ -70,6 +70,8 @@ def parse(text: bytes, path: Path, first_line: int = 1) -> np.ndarray:
         rows = np.empty((len(columns[0]), NUM_COLUMNS), DTYPE)
         for place, column in enumerate(columns[: 1 + NUM_COUNTS]):
             rows[:, place] = _counts(column)
+        if len(rows) and rows[:, 0].max() > 1:
+            raise ValueError("a label is neither 0 nor 1")
         for place, column in enumerate(columns[1 + NUM_COUNTS :]):
             rows[:, 1 + NUM_COUNTS + place] = category_ids(_categories(column), place)
         if len(rows) != text.count(b"\n"):
@@ -141,10 +143,9 @@ def _what_is_wrong(text: bytes, first_line: int, error: Exception) -> str:
         for place, field in enumerate(fields):
             is_count = place <= NUM_COUNTS
             allowed = "an integer below 2^32" if is_count else "hexadecimal digits"
+            allowed, most = (allowed, _MAX_COUNT) if place else ("0, 1", 1)
             pattern = _COUNT if is_count else _CATEGORY
-            if not pattern.fullmatch(field) or (
-                is_count and int(field or 0) > _MAX_COUNT
-            ):
+            if not pattern.fullmatch(field) or (is_count and int(field or 0) > most):
                 return (
                     f"{where} has {field[:40]!r} in column {place + 1}, and should "
                     f"have {allowed}, -1 or nothing. Fetch the file again."

@@ -53,10 +53,15 @@ def read_slice(path: Path, index: int) -> Slice:
     """One slice of a volume.
 
     Raises:
-      UserError: the file is damaged, or is not of fastMRI's single-coil data.
+      UserError: the file is damaged, has a number that is not finite, or is not of
+        fastMRI's single-coil data.
     """
     with _opened(path, path) as file:
-        return Slice(file[_KSPACE][index], file[_TARGETS][index])
+        found = Slice(file[_KSPACE][index], file[_TARGETS][index])
+    for key, array in zip((_KSPACE, _TARGETS), found, strict=True):
+        if not np.isfinite(array).all():
+            raise _damaged(path, f"slice {index} of {key} is not finite")
+    return found
 
 
 def read_volume(source: Path | bytes, name: str | Path) -> Contents:

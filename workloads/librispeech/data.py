@@ -107,9 +107,10 @@ class LibriSpeech:
                     "the data set again."
                 )
         vocab_size = self._tokenizer.vocab_size
-        if any(not 0 <= token < vocab_size for token in utterance.tokens):
+        strange = [t for t in utterance.tokens if not 0 <= t < vocab_size]
+        if strange:
             raise UserError(
-                f"utterance {utterance.name} has the token {max(utterance.tokens)}, "
+                f"utterance {utterance.name} has the token {strange[0]}, "
                 f"and the tokenizer has {vocab_size:,} pieces: they do not belong "
                 "together. Prepare the data set again."
             )

@@ -36,7 +36,7 @@ class Header(NamedTuple):
     sample_rate_hz: int
     channels: int
     bits: int
-    samples: int  # per channel
+    samples: int  # per channel; 0 where the encoder did not know
 
 
 def read_header(data: bytes, name: str) -> Header:
@@ -86,6 +86,8 @@ def decode_flac(data: bytes, name: str) -> np.ndarray:
     soundfile = _soundfile()
     header = read_header(data, name)
     check_header(header, name)
+    if not header.samples:
+        raise CorruptAudio(name, "its header does not say how many samples it has")
     try:
         samples, _ = soundfile.read(io.BytesIO(data), dtype="int16")
     except soundfile.LibsndfileError as error:

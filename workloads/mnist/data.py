@@ -141,6 +141,11 @@ def _check(
             f"{folder}: {split} has images {images.shape} and labels {labels.shape}; "
             f"MNIST has ({count}, 28, 28) and ({count},). Fetch it again"
         )
+    if labels.max() > 9:
+        raise UserError(
+            f"{folder}: {split} has the label {labels.max()}, and digits are 0 to 9. "
+            "Fetch it again"
+        )
 
 
 def _rows(arrays: dict[str, np.ndarray], rows: slice) -> dict[str, np.ndarray]:

@@ -10,10 +10,10 @@ def mean_average_precision(
 ) -> float:
     """The mean over tasks of their average precision; NaN without any task.
 
-    A task counts if it has a positive label. AlgoPerf also wants a negative one, but
-    takes missing labels and padding for negatives there, so that no task lacks one;
-    a task of positives alone then has precision 1. A NaN among the scores of such a
-    task makes the mean NaN.
+    A task counts if it has a positive label and anything else: as in AlgoPerf, missing
+    labels and padding count for negatives in that, but not in the precision. So a task
+    of positives alone, and of padding, has precision 1. A NaN among the scores of a
+    task that counts makes the mean NaN.
 
     Args:
       scores: [graph, task] in [0, 1], compared as float32 (as sigmoids in float32
@@ -23,11 +23,11 @@ def mean_average_precision(
     """
     # A task's numbers side by side: to collect them one by one takes longer.
     tasks = (np.ascontiguousarray(array.T) for array in (scores, labels, valid))
-    values = [
-        average_precision(score[is_valid], label[is_valid])
-        for score, label, is_valid in zip(*tasks, strict=True)
-        if np.any(label & is_valid)
-    ]
+    values = []
+    for score, label, is_valid in zip(*tasks, strict=True):
+        is_positive = label & is_valid
+        if is_positive.any() and not is_positive.all():
+            values.append(average_precision(score[is_valid], label[is_valid]))
     return float(np.mean(values)) if values else math.nan
 
 

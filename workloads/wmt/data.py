@@ -32,7 +32,8 @@ class Sentences:
         fits = np.all(lengths <= row_length, axis=1)
         self._places = np.flatnonzero(fits)
         self._ends = np.cumsum([len(part) for part in parts])
-        self.lengths = lengths[fits]  # int32 [pairs, 2]
+        packed_lengths = [part.packed_lengths() for part in parts]
+        self.packed_lengths = np.concatenate(packed_lengths)[fits]  # int32 [pairs, 2]
 
     def __len__(self) -> int:
         return len(self._places)
@@ -144,7 +145,9 @@ class PackedEpochs:
     def _pack(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         order = permutation(len(self._sentences), self._seed, epoch)
         order = order.astype(np.int32)
-        return order, row_starts(self._sentences.lengths[order], self._row_length)
+        return order, row_starts(
+            self._sentences.packed_lengths[order], self._row_length
+        )
 
 
 def weighted(batch: Batch) -> Batch:

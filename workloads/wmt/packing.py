@@ -4,7 +4,7 @@ Pairs are put into a row one after the other; one whose source or target no long
 begins the next row. After 256 pairs a new row begins in any case.
 
 The token 0 is the unknown one and padding. AlgoPerf counts what is not 0, so that a
-sentence with k unknown tokens loses its last k when it is packed, its end first. That
+sentence with k unknown tokens loses its last k before it is packed, its end first. That
 is kept here (rows are those that the targets were set with); with a tokenizer that
 covers all characters hardly any sentence has one.
 """
@@ -20,7 +20,8 @@ Sentences = Sequence[tuple[np.ndarray, np.ndarray]]
 def row_starts(lengths: np.ndarray, row_length: int) -> np.ndarray:
     """Where rows begin in a sequence of pairs: int64 [rows + 1], ends included.
 
-    `lengths` [pairs, 2] are of sources and targets, none above `row_length`. All
+    `lengths` [pairs, 2] are of sources and targets as they are packed, without a token
+    for every 0 in them, and none above `row_length`. All
     blocks are packed at the same time, a pair of each at a step.
     """
     count = len(lengths)

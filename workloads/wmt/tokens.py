@@ -18,6 +18,7 @@ from algoperf.facts import UserError
 FOLDER, SUFFIX = "tokens", ".pairs"
 _MAGIC = b"PAIRS\x00\x00\x01"
 _HEADER_BYTES = 24
+_STEP = 1 << 24  # tokens in memory at a time
 _OFFSET, _TOKEN = np.dtype("<u8"), np.dtype("<u2")
 
 
@@ -34,6 +35,14 @@ class Pairs:
     def lengths(self) -> np.ndarray:
         """Tokens of sources and targets, int32 [pairs, 2]."""
         return np.diff(self.offsets).astype(np.int32).reshape(-1, 2)
+
+    def packed_lengths(self) -> np.ndarray:
+        """Of these the tokens that are not 0, int32 [pairs, 2]."""
+        steps = range(0, len(self.tokens), _STEP)
+        found = [np.flatnonzero(self.tokens[i : i + _STEP] == 0) + i for i in steps]
+        zeros = np.concatenate([np.empty(0, np.int64), *found])
+        before = np.searchsorted(zeros, self.offsets.astype(np.int64))
+        return self.lengths() - np.diff(before).astype(np.int32).reshape(-1, 2)
 
     def sentence(self, pair: int, side: int) -> np.ndarray:
         """The source (side 0) or target (1) of a pair."""
@@ -100,9 +109,8 @@ def fingerprint(tokenizer: bytes) -> bytes:
 
 
 def _check_range(path: Path, tokens: np.ndarray, vocab_size: int, again: str) -> None:
-    step = 1 << 24  # tokens in memory at a time
-    for start in range(0, len(tokens), step):
-        highest = int(tokens[start : start + step].max())
+    for start in range(0, len(tokens), _STEP):
+        highest = int(tokens[start : start + _STEP].max())
         if highest >= vocab_size:
             raise UserError(
                 f"{path} has the token {highest}, and the vocabulary ends at "
