@@ -22,7 +22,7 @@ CONTRACT = _words(
     is_output_params loss_fn loss_type max_allowed_runtime_sec metrics_logger model_fn
     model_params_types num_eval_train_examples num_test_examples num_train_examples
     num_validation_examples output_activation_fn param_shapes step_hint
-    target_metric_name test_target_value validation_target_value
+    target_metric_name test_target_value train_mean train_stddev validation_target_value
     """
 )
 # Functions that are given a workload's name to answer with a batch size.

@@ -43,6 +43,16 @@ Forward = Callable[[Callable[..., Any], Batch, ForwardOptions], Any]
 Loss = Callable[..., dict[str, jax.Array]]
 
 
+def itself(key: jax.Array) -> jax.Array:
+    """The `Workload.init_key` of a model whose params come from the key as it is."""
+    return key
+
+
+def first_of_two(key: jax.Array) -> jax.Array:
+    """Of one that splits off another key; AlgoPerf's models begin with either."""
+    return jax.random.split(key, 2)[0]
+
+
 def feed_inputs(apply: Callable[..., Any], batch: Batch, options: ForwardOptions):
     """The forward pass of a model that only needs `batch["inputs"]`."""
     del options
@@ -55,7 +65,9 @@ class Workload:
 
     Frozen, and hashed by identity, because submissions pass it to `jax.jit` as a
     static argument. `example_batch` holds shapes and dtypes of a batch of one, as the
-    model gets it: what `data` delivers, after `finish` on the devices.
+    model gets it: what `data` delivers, after `finish` on the devices. `init_key` makes
+    the params' key of the one that `init_model_fn` gets, as AlgoPerf does, so that the
+    params are the same. `train_mean` and `train_stddev` are those of a pixel.
     """
 
     facts: Facts
@@ -68,6 +80,9 @@ class Workload:
     finish: Callable[[Batch], Batch] | None = None
     output_params: tuple[str, ...] = ()  # names of the modules that make the output
     default_dropout_rate: float = 0.0
+    init_key: Callable[[jax.Array], jax.Array] = itself
+    train_mean: float | tuple[float, ...] = 0.0
+    train_stddev: float | tuple[float, ...] = 1.0
     metrics_logger: Any = None
 
     def init_model_fn(self, rng: jax.Array) -> ModelInitState:
@@ -167,7 +182,7 @@ class Workload:
         batch = jax.tree.map(
             lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), self.example_batch
         )
-        init = functools.partial(self.model.init, rng)
+        init = functools.partial(self.model.init, self.init_key(rng))
         options = ForwardOptions(
             train=False, use_running_average=True, dropout_rate=0.0
         )

@@ -107,6 +107,26 @@ def test_a_step_of_adamw_goes_through_by_shapes(name):
 
 
 @pytest.mark.parametrize("name", FULL)
+def test_params_begin_with_the_key_that_algoperf_takes(name):
+    # WORKLOADS facts, 6.
+    base = CATALOG[name].base
+    pair = jax.random.split(KEY, 2)
+    whole = base in ("imagenet_resnet", "cifar", "mnist")
+    wanted = KEY if whole else pair[1] if base == "ogbg" else pair[0]
+    found = without_data(name).init_key(KEY)
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_pixels_have_the_published_mean_and_deviation():
+    resnet = without_data("imagenet_resnet")
+    assert resnet.train_mean == (123.675, 116.28, 103.53)
+    assert resnet.train_stddev == pytest.approx((58.395, 57.12, 57.375))
+    mnist = without_data("mnist")
+    assert (mnist.train_mean, mnist.train_stddev) == (0.1307, 0.3081)
+    assert without_data("cifar").train_mean[0] == pytest.approx(125.3, abs=0.01)
+
+
+@pytest.mark.parametrize("name", FULL)
 def test_random_batches_are_as_the_model_wants_them(name):
     workload = without_data(name)
     for split in ("train", *EVAL_SPLITS):

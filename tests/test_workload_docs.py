@@ -106,3 +106,11 @@ def test_every_flag_in_the_document_exists(algoperf):
     used = set(re.findall(r"--([a-z][a-z_0-9]+)", DOCUMENT))
     assert used
     assert used <= known
+
+
+def test_every_table_has_a_header():
+    lines = ["", *DOCUMENT.splitlines(), ""]
+    for before, line, after in zip(lines, lines[1:], lines[2:], strict=False):
+        if line.startswith("|") and not before.startswith("|"):
+            assert re.fullmatch(r"[|: -]+", after), line
+            assert not before or before.startswith("<!--"), line

@@ -30,6 +30,7 @@ resumes from its last checkpoint."""
 
 SELF_TUNING_FACTOR = 1.5
 COMPILATION_CACHE = ".compilation_cache"
+SPEECH_TOKENIZER = "spm_model.vocab"
 
 
 def main(argv: list[str]) -> int:
@@ -111,7 +112,8 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
     data_dir = _folder(values.data_dir) if values.data_dir else None
     data = _data_options(values)
     for facts in workloads if need_data else ():
-        require(facts, data_dir, data.random)
+        folder = require(facts, data_dir, data.random)
+        _check_tokenizer(values.librispeech_tokenizer_vocab_path, facts, folder)
     # Absolute, because a submission may change the working directory.
     submission = find_submission(values.submission_path).absolute()
     ruleset, search_space = _tuning(values, submission)
@@ -167,6 +169,20 @@ def _data_options(values: flags.FlagValues) -> DataOptions:
         strict=values.strict_data,
         random=values.data == "random",
     )
+
+
+def _check_tokenizer(given: str | None, facts: Facts, folder: Path | None) -> None:
+    """Refuses another tokenizer than the one that comes with the data."""
+    needed = {name for names in facts.data.alternatives for name in names}
+    if given is None or folder is None or SPEECH_TOKENIZER not in needed:
+        return
+    used = folder / SPEECH_TOKENIZER
+    if Path(given).expanduser().resolve() != used.resolve():
+        raise UserError(
+            f"--librispeech_tokenizer_vocab_path={given} is not the tokenizer that "
+            f"{facts.name} reads, which is {used}: its data goes with that one. Put "
+            "yours there and prepare the data set with it, or leave the flag out."
+        )
 
 
 def _reference_s(path: str | None) -> dict[str, float]:

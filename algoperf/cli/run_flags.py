@@ -105,7 +105,7 @@ def _define_where(flag: Definer) -> None:
     flag.text(
         "librispeech_tokenizer_vocab_path",
         None,
-        "Tokenizer of the speech workloads; other workloads do not read it.",
+        "Tokenizer of the speech workloads: librispeech/spm_model.vocab in data_dir.",
     )
 
 

@@ -11,7 +11,7 @@ from workloads.cifar.model import cifar_resnet
 from workloads.imagenet.resnet import feed_resnet
 from workloads.imagenet.scenes import SIDE, Scene, scenes
 from workloads.imagenet.small_images import small_images
-from workloads.imagenet.workload import image_workload, normalise_images, random_images
+from workloads.imagenet.workload import image_workload, random_images
 
 # Of red, green and blue in 0 ... 255, over the training images.
 MEAN = (0.49139968 * 255, 0.48215827 * 255, 0.44653124 * 255)
@@ -37,6 +37,7 @@ def build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
         feed_resnet,
         source,
         output="Dense_0",
-        finish=functools.partial(normalise_images, mean=MEAN, stddev=STDDEV),
         side=SIDE,
+        mean=MEAN,
+        stddev=STDDEV,
     )

@@ -8,7 +8,7 @@ from algoperf.data import ArraySource, DataSource
 from algoperf.data_options import DataOptions
 from algoperf.facts import Facts, chosen
 from algoperf.random_data import RandomSource
-from algoperf.workload import Workload
+from algoperf.workload import Workload, first_of_two
 from workloads.criteo.clicks import clicks
 from workloads.criteo.data import ClickLogs
 from workloads.criteo.dlrm import DLRM, ResNetDLRM, feed_dlrm
@@ -39,6 +39,7 @@ def build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
         metrics=CLICKS,
         data=_source(facts, folder, options),
         finish=features,
+        init_key=first_of_two,
         output_params=(_last_layer(model),),
     )
 

@@ -12,7 +12,7 @@ from algoperf.data_options import DataOptions
 from algoperf.eval_cache import EvalCache
 from algoperf.facts import Facts
 from algoperf.random_data import Drawn, RandomSource
-from algoperf.workload import Workload
+from algoperf.workload import Workload, first_of_two
 from workloads.fastmri import phantoms
 from workloads.fastmri.data import KneeSlices, slices_in_memory
 from workloads.fastmri.kspace import prepare_slices
@@ -44,6 +44,7 @@ def build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
         metrics=RECONSTRUCTION,
         data=_source(facts, folder, options),
         finish=prepare_slices,
+        init_key=first_of_two,
         output_params=("Conv_0",),
     )
 

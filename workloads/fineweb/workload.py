@@ -12,7 +12,7 @@ from algoperf.data_options import DataOptions
 from algoperf.facts import Facts
 from algoperf.random_data import Drawn, RandomSource
 from algoperf.token_losses import token_cross_entropy
-from algoperf.workload import Workload
+from algoperf.workload import Workload, first_of_two
 from workloads.fineweb.addresses import address_stream
 from workloads.fineweb.data import TokenSequences
 from workloads.fineweb.files import open_stream
@@ -32,6 +32,7 @@ def build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
         loss=token_cross_entropy,
         metrics=PERPLEXITY,
         data=_source(facts, folder, options, model),
+        init_key=first_of_two,
         output_params=("embed",),  # shared with the input
     )
 

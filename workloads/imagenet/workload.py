@@ -1,8 +1,8 @@
 """imagenet_resnet, imagenet_vit and their variants; small ones of generated images."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from algoperf.facts import Facts
 from algoperf.metrics import CLASSIFICATION
 from algoperf.random_data import Drawn, RandomSource
 from algoperf.spec import Batch
-from algoperf.workload import Forward, Workload
+from algoperf.workload import Forward, Workload, first_of_two, itself
 from workloads.imagenet import mixup
 from workloads.imagenet.data import ImageNet
 from workloads.imagenet.images import IMAGE_SIZE
@@ -45,7 +45,15 @@ def build_vit(facts: Facts, folder: Path | None, options: DataOptions) -> Worklo
     model = ViT(**facts.model)
     data = _source(facts, folder, options, VIT_SCENE, mixes=True)
     finish = functools.partial(mix_images, num_classes=model.num_classes)
-    return image_workload(facts, model, feed_vit, data, output="head", finish=finish)
+    return image_workload(
+        facts,
+        model,
+        feed_vit,
+        data,
+        output="head",
+        finish=finish,
+        init_key=first_of_two,
+    )
 
 
 def normalise_images(
@@ -74,10 +82,16 @@ def image_workload(
     forward: Forward,
     data: DataSource,
     output: str,
-    finish: Any = normalise_images,
+    finish: Callable[[Batch], Batch] | None = None,
     side: int | None = None,
+    mean: tuple[float, ...] = mixup.MEAN,
+    stddev: tuple[float, ...] = mixup.STDDEV,
+    init_key: Callable[[jax.Array], jax.Array] = itself,
 ) -> Workload:
-    """A workload that classifies images, uint8 from the data source."""
+    """A workload that classifies images, uint8 from the data source.
+
+    Without `finish` pixels are normalised by `mean` and `stddev`.
+    """
     side = side or (IMAGE_SIZE if facts.scale == "full" else SIDE)
     return Workload(
         facts=facts,
@@ -90,8 +104,11 @@ def image_workload(
         loss=losses.softmax_cross_entropy,
         metrics=CLASSIFICATION,
         data=data,
-        finish=finish,
+        finish=finish or functools.partial(normalise_images, mean=mean, stddev=stddev),
         output_params=(output,),
+        init_key=init_key,
+        train_mean=mean,
+        train_stddev=stddev,
     )
 
 

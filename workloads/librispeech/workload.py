@@ -11,7 +11,7 @@ from algoperf.data import DataSource
 from algoperf.data_options import DataOptions
 from algoperf.eval_cache import EvalCache
 from algoperf.facts import Facts, UserError
-from algoperf.workload import Workload
+from algoperf.workload import Workload, first_of_two
 from workloads.librispeech.conformer import Conformer
 from workloads.librispeech.ctc import ctc_loss
 from workloads.librispeech.data import (
@@ -69,6 +69,7 @@ def speech_workload(
         metrics=speech_metrics(tokenizer),
         data=data,
         finish=unpacked,
+        init_key=first_of_two,
         output_params=("Dense_0",),
         default_dropout_rate=DROPOUT_RATE,
     )

@@ -32,6 +32,8 @@ def build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
         metrics=CLASSIFICATION,
         data=_source(facts, folder, options),
         output_params=("Dense_1",),
+        train_mean=data.MEAN,
+        train_stddev=data.STDDEV,
     )
 
 

@@ -13,7 +13,7 @@ from algoperf import losses
 from algoperf.data import DataSource
 from algoperf.data_options import DataOptions
 from algoperf.facts import Facts, Split, UserError
-from algoperf.workload import Workload
+from algoperf.workload import Workload, first_of_two
 from workloads.wmt import phrases, tokens
 from workloads.wmt.data import Translations
 from workloads.wmt.metrics import translation_metrics
@@ -47,6 +47,7 @@ def build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
         loss=losses.softmax_cross_entropy,
         metrics=translation_metrics(model, tokenizer),
         data=data,
+        init_key=first_of_two,
         output_params=("shared_embedding",),
         default_dropout_rate=DROPOUT_RATE,
     )
