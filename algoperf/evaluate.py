@@ -38,7 +38,7 @@ def evaluate(
     multiple of the device count and padding has weight 0. The default batch size
     is the workload's. `progressed` is called before every batch.
     """
-    splits = [name for name in EVAL_SPLITS if workload.facts.examples.get(name)]
+    splits: list[Split] = [s for s in EVAL_SPLITS if workload.facts.examples.get(s)]
     summaries: list[Future[dict[str, float]]] = []
     # What the host makes of a split (word errors, BLEU, a ranking) takes seconds, in
     # which the devices measure the next one.
