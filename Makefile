@@ -26,10 +26,9 @@ demo: $(INSTALLED)
 
 # Most of the suite's time is compilation: of hasty code, and of each program only once.
 test test-faults: export JAX_DISABLE_MOST_OPTIMIZATIONS := true
-test: export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.pytest_cache/compiled
-test: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0.05
+test: export TESTS_COMPILED := $(CURDIR)/.pytest_cache/compiled
 test: $(INSTALLED)
-	rm -rf $(JAX_COMPILATION_CACHE_DIR)  # killed processes leave parts of entries
+	rm -rf $(TESTS_COMPILED)
 	$(BIN)/pytest --numprocesses=2 --dist=loadscope
 
 test-slow: $(INSTALLED)

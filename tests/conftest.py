@@ -12,6 +12,14 @@ import pytest
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+# A folder that `make test` names: compiled programs, by worker. The processes that
+# tests start do without it: those killed, or on a full disk, leave parts of entries.
+if "TESTS_COMPILED" in os.environ:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    compiled = os.path.join(os.environ["TESTS_COMPILED"], worker)
+    jax.config.update("jax_compilation_cache_dir", compiled)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+
 pytest_plugins = ["fake_trial"]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
