@@ -57,6 +57,9 @@ def attack(number):
 # What it tries, and the name of the error that it gets.
 TRIES = """
 def attack(number):
+    import jax
+    # However fast this machine compiles, there is something for the harness's cache.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     def connect(): socket.create_connection(("192.0.2.1", 80), timeout=5)
     tries = {
         "sibling": lambda: (study / "trial_9/trial.json").read_text(),
