@@ -12,7 +12,6 @@ from algoperf.cli import run_flags
 from algoperf.cli.flag_parsing import parse
 from algoperf.cli.main import COMMANDS, main
 from algoperf.cli.run_command import Request, request_from
-from algoperf.facts import UserError
 from workloads.catalog import CATALOG
 
 # Flags of AlgoPerf's runner (WORKLOADS facts, 7.5).
@@ -267,25 +266,6 @@ def test_every_flag_of_algoperf_is_known_or_refused_by_name():
     values = flags.FlagValues()
     run_flags.define(values)
     assert set(ALGOPERF_FLAGS) <= set(values)
-
-
-def test_another_tokenizer_than_the_datas_own_is_refused(tmp_path):
-    folder = tmp_path / "librispeech"
-    for pattern in CATALOG["librispeech_conformer"].data.alternatives[0]:
-        file = folder / pattern.replace("*", "-00000-of-00001")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
-    line = "--submission_path=adamw", "--workload=digits,librispeech_conformer"
-    flag = "--librispeech_tokenizer_vocab_path"
-    own = folder / "spm_model.vocab"
-    request(*line, f"--data_dir={tmp_path}", f"{flag}={own}")
-    with pytest.raises(UserError) as error:
-        request(*line, f"--data_dir={tmp_path}", f"{flag}=/x/spm_model.vocab")
-    assert str(error.value) == (
-        f"{flag}=/x/spm_model.vocab is not the tokenizer that librispeech_conformer "
-        f"reads, which is {own}: its data goes with that one. Put yours there and "
-        "prepare the data set with it, or leave the flag out."
-    )
 
 
 def test_flags_without_an_effect_here_are_accepted():

@@ -110,10 +110,8 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
     """
     workloads = _workloads(values.workload)
     data_dir = _folder(values.data_dir) if values.data_dir else None
-    data = _data_options(values)
-    for facts in workloads if need_data else ():
-        folder = require(facts, data_dir, data.random)
-        _check_tokenizer(values.librispeech_tokenizer_vocab_path, facts, folder)
+    if need_data:
+        _require(values, workloads, data_dir)
     # Absolute, because a submission may change the working directory.
     submission = find_submission(values.submission_path).absolute()
     ruleset, search_space = _tuning(values, submission)
@@ -129,7 +127,7 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
         studies=studies,
         experiment=experiment,
         data_dir=data_dir,
-        data=data,
+        data=_data_options(values),
         seed=seed_of(values.rng_seed),
         max_steps=values.max_global_steps,
         eval_every_steps=values.eval_every_steps,
@@ -169,6 +167,14 @@ def _data_options(values: flags.FlagValues) -> DataOptions:
         strict=values.strict_data,
         random=values.data == "random",
     )
+
+
+def _require(
+    values: flags.FlagValues, workloads: Sequence[Facts], data_dir: Path | None
+) -> None:
+    for facts in workloads:
+        folder = require(facts, data_dir, values.data == "random")
+        _check_tokenizer(values.librispeech_tokenizer_vocab_path, facts, folder)
 
 
 def _check_tokenizer(given: str | None, facts: Facts, folder: Path | None) -> None:
