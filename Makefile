@@ -24,7 +24,8 @@ demo: $(INSTALLED)
 	$(RUN) --submission_path=nadamw
 	$(BIN)/algoperf score --submission_directory=$(DEMO) --rules=mini --workloads=$(DEMO_WORKLOADS) --studies=2 --trials=4 --reference=adamw --output_dir=$(DEMO)_scores
 
-# Most of the suite's time is compilation: of hasty code, and of each program only once.
+# Most of the suite's time is compilation: without most optimisations, and each program
+# once a run (tests/conftest.py).
 test test-faults: export JAX_DISABLE_MOST_OPTIMIZATIONS := true
 test: export TESTS_COMPILED := $(CURDIR)/.pytest_cache/compiled
 test: $(INSTALLED)

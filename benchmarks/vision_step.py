@@ -7,8 +7,8 @@ in one process; the median over pairs of the ratio is printed.
 
 The second figure is XLA's count of floating-point operations in the compiled step,
 against a count by hand: three times the forward pass, without the gradient by the
-images, and adamw. Convolutions and matrix products are 98 % of it; the rest is what
-happens number by number.
+images, and adamw. Beside convolutions and matrix products there is what happens number
+by number.
 
   python benchmarks/vision_step.py --batch=8 --image=224
 """

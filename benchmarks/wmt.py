@@ -250,7 +250,8 @@ def measure_tokenizing(count: int) -> None:
         write_info(home, name, version, features, {"train": [(count, 1)]}, config)
         model = trained_model(iter(texts), VOCABULARY)
         (Path(folder) / MODEL_NAME).write_bytes(model)
-        (piece,) = tfds_pieces(home, "train")
+        info = home / "dataset_info.json"
+        (piece,) = tfds_pieces({f"{HOME_17}/{info.name}": info}, HOME_17, "train")
         start = time.process_time()
         path = Path(folder) / "train.pairs"
         write_tokens(Path(folder), VOCABULARY, piece, path)

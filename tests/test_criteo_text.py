@@ -84,6 +84,7 @@ def test_a_line_with_another_number_of_fields_is_named(count):
         (0, "x", "0, 1"),
         (0, "2", "0, 1"),
         (1, "3.5", "an integer below 2^32"),
+        (2, "-", "an integer below 2^32"),
         (13, "4294967296", "an integer below 2^32"),
         (13, "99999999999999999999", "an integer below 2^32"),
         (14, "0123456g", "hexadecimal digits"),

@@ -10,11 +10,11 @@ from algoperf.prepare.run import prepare
 from algoperf.prepare.verify import verify
 from workloads.catalog import CATALOG
 from workloads.files import presence, require
+from workloads.librispeech.facts import TOKENIZER_FILE
 from workloads.librispeech.files import HOME, SUBSETS, RecordedUtterances
 from workloads.librispeech.prepare import ARCHIVES, Sizes
 from workloads.librispeech.raw_speech import paired
 from workloads.librispeech.tokenizers import (
-    MODEL_FILE,
     SentencePieceTokenizer,
     train_sentencepiece,
 )
@@ -29,7 +29,7 @@ def prepared(tmp_path_factory):
 
 
 def everything(folder, split):
-    tokenizer = SentencePieceTokenizer(folder / MODEL_FILE)
+    tokenizer = SentencePieceTokenizer(folder / TOKENIZER_FILE)
     files = RecordedUtterances(folder, split, tokenizer)
     return {
         utterance.name: (
@@ -63,7 +63,7 @@ def test_archives_become_records_with_their_transcripts(prepared, split):
 def test_the_tokenizer_is_that_of_the_first_subset(prepared):
     texts = [raw.transcript(name) for name in raw.names("train-clean-100")]
     wanted = train_sentencepiece(texts, raw.VOCAB_SIZE)
-    assert (prepared / MODEL_FILE).read_bytes() == wanted
+    assert (prepared / TOKENIZER_FILE).read_bytes() == wanted
 
 
 def test_unpacked_archives_give_the_same(tmp_path, prepared):
@@ -72,7 +72,9 @@ def test_unpacked_archives_give_the_same(tmp_path, prepared):
     folder = tmp_path / "data/librispeech"
     for split in SUBSETS:
         assert everything(folder, split) == expected(split)
-    assert (folder / MODEL_FILE).read_bytes() == (prepared / MODEL_FILE).read_bytes()
+    assert (folder / TOKENIZER_FILE).read_bytes() == (
+        prepared / TOKENIZER_FILE
+    ).read_bytes()
 
 
 def test_tfds_reads_the_same(prepared):
@@ -100,9 +102,9 @@ def test_it_is_there_when_it_is_prepared_and_verified(prepared, tmp_path):
 
 
 def test_algoperfs_folder_is_there_as_it_is(tmp_path, prepared):
-    raw.write_npy(tmp_path / "librispeech", prepared / MODEL_FILE)
+    raw.write_npy(tmp_path / "librispeech", prepared / TOKENIZER_FILE)
     assert presence(FACTS, tmp_path) == "prepared"
-    (tmp_path / "librispeech" / MODEL_FILE).unlink()
+    (tmp_path / "librispeech" / TOKENIZER_FILE).unlink()
     with pytest.raises(UserError, match=r"is incomplete .*missing: spm_model.vocab\."):
         require(FACTS, tmp_path)
 
@@ -111,9 +113,9 @@ def test_a_tokenizer_that_is_there_is_taken(tmp_path):
     source = raw.write_archives(tmp_path / "raw")
     texts = [f"{word} {word}" for word in raw.WORDS]
     mine = train_sentencepiece(texts, raw.VOCAB_SIZE - 5)
-    (source / MODEL_FILE).write_bytes(mine)
+    (source / TOKENIZER_FILE).write_bytes(mine)
     prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
-    assert (tmp_path / "data/librispeech" / MODEL_FILE).read_bytes() == mine
+    assert (tmp_path / "data/librispeech" / TOKENIZER_FILE).read_bytes() == mine
 
 
 def test_the_published_sizes_are_those_of_the_facts():

@@ -11,9 +11,9 @@ from algoperf.data import permutation
 from algoperf.data_options import DataOptions
 from algoperf.facts import EVAL_SPLITS, UserError
 from workloads.librispeech.data import LibriSpeech, random_speech, unpacked
+from workloads.librispeech.facts import TOKENIZER_FILE
 from workloads.librispeech.flac import CorruptAudio, decode_flac, read_header
 from workloads.librispeech.tokenizers import (
-    MODEL_FILE,
     SentencePieceTokenizer,
 )
 
@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def npy(tmp_path_factory, folder):
     """The same utterances as AlgoPerf has them."""
-    return raw.write_npy(tmp_path_factory.mktemp("npy") / "x", folder / MODEL_FILE)
+    return raw.write_npy(tmp_path_factory.mktemp("npy") / "x", folder / TOKENIZER_FILE)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def broken(tmp_path_factory):
 
 
 def source(folder, threads: int = 2, strict: bool = False, **changes):
-    tokenizer = SentencePieceTokenizer(folder / MODEL_FILE)
+    tokenizer = SentencePieceTokenizer(folder / TOKENIZER_FILE)
     options = DataOptions(threads=threads, strict=strict)
     sizes = {"max_samples": MAX_SAMPLES, "max_tokens": MAX_TOKENS} | changes
     examples = sizes.pop("examples", raw.EXAMPLES)
@@ -70,7 +70,7 @@ def utterances(batch, tokenizer) -> list[tuple[list[int], str]]:
 
 
 def test_a_training_batch_has_its_utterances_in_the_order_of_the_seed(folder):
-    tokenizer = SentencePieceTokenizer(folder / MODEL_FILE)
+    tokenizer = SentencePieceTokenizer(folder / TOKENIZER_FILE)
     for index, batch in enumerate(batches(folder, 10, seed=5)):
         (audio, _), (tokens, num_tokens) = batch["inputs"], batch["targets"]
         assert (audio.shape, audio.dtype) == ((BATCH, MAX_SAMPLES), np.int16)
@@ -95,7 +95,7 @@ def test_threads_and_position_change_no_batch(folder, threads, position):
 
 @pytest.mark.parametrize("split", EVAL_SPLITS)
 def test_an_evaluation_has_every_utterance_once_and_padding_of_weight_0(folder, split):
-    tokenizer = SentencePieceTokenizer(folder / MODEL_FILE)
+    tokenizer = SentencePieceTokenizer(folder / TOKENIZER_FILE)
     found = list(source(folder).batches(split, BATCH, seed=3))
     rows = [row for batch in found for row in utterances(batch, tokenizer)]
     weights = np.concatenate([batch["weights"] for batch in found])
@@ -174,7 +174,7 @@ def test_under_strict_damaged_audio_ends_the_run(broken):
 
 
 def test_damaged_npy_files_are_found(tmp_path, folder, caplog):
-    copy = raw.write_npy(tmp_path / "npy", folder / MODEL_FILE)
+    copy = raw.write_npy(tmp_path / "npy", folder / TOKENIZER_FILE)
     first, second = raw.names("test-clean")
     audio = copy / "test-clean" / f"{first}_audio.npy"
     audio.write_bytes(audio.read_bytes()[:-8])
@@ -192,7 +192,7 @@ def test_damaged_npy_files_are_found(tmp_path, folder, caplog):
 
 
 def test_csv_files_have_to_be_there_with_ids(tmp_path, folder):
-    copy = raw.write_npy(tmp_path / "npy", folder / MODEL_FILE)
+    copy = raw.write_npy(tmp_path / "npy", folder / TOKENIZER_FILE)
     (copy / "dev-other.csv").write_text("name\nx\n")
     with pytest.raises(UserError, match=r"dev-other.csv has the columns name; it ne"):
         source(copy).batches("validation", 2, 0)
@@ -214,7 +214,7 @@ def test_utterances_that_are_too_long_are_named(folder, changes, text):
 
 
 def test_tokens_of_another_tokenizer_are_refused(tmp_path, folder):
-    copy = raw.write_npy(tmp_path / "npy", folder / MODEL_FILE)
+    copy = raw.write_npy(tmp_path / "npy", folder / TOKENIZER_FILE)
     name = raw.names("test-clean")[0]
     np.save(copy / "test-clean" / f"{name}_targets.npy", np.array([5, 900, 2]))
     with pytest.raises(UserError, match=f"{name} has the token 900, and .* 48 pieces"):

@@ -6,8 +6,8 @@ from fakes import made_up_facts
 
 from algoperf.data_options import DataOptions
 from algoperf.facts import UserError
+from workloads.librispeech.facts import TOKENIZER_FILE
 from workloads.librispeech.tokenizers import (
-    MODEL_FILE,
     LetterTokenizer,
     SentencePieceTokenizer,
     tokens_of,
@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
     """A folder with a tokenizer in it; tests only read it."""
     home = tmp_path_factory.mktemp("librispeech")
     texts = [raw.transcript(f"1-2-{i}") for i in range(40)]
-    (home / MODEL_FILE).write_bytes(train_sentencepiece(texts, raw.VOCAB_SIZE))
+    (home / TOKENIZER_FILE).write_bytes(train_sentencepiece(texts, raw.VOCAB_SIZE))
     return home
 
 
@@ -44,11 +44,11 @@ def test_texts_that_are_too_few_for_the_pieces_are_an_error():
 
 
 def test_an_empty_transcript_is_the_end_alone(folder):
-    assert tokens_of(SentencePieceTokenizer(folder / MODEL_FILE), "") == [2]
+    assert tokens_of(SentencePieceTokenizer(folder / TOKENIZER_FILE), "") == [2]
 
 
 def test_a_tokenizer_has_to_be_there_and_whole(tmp_path, folder):
-    path = tmp_path / MODEL_FILE
+    path = tmp_path / TOKENIZER_FILE
     with pytest.raises(
         UserError, match=r"spm_model.vocab is missing; without it there"
     ):

@@ -42,10 +42,7 @@ def tfds_source(prepared: str, splits: Sequence[str], home: str) -> Source:
 def _units(
     info: str, splits: Sequence[str], home: str, raw: Raw, folder: Path
 ) -> list[Unit]:
-    layout = read_layout(raw[info].parent)
-    name, *_, version = Path(info).parent.parts
-    layout.check_is(name, version)
-    check_shards(layout, splits)
+    layout = prepared_layout(raw, str(Path(info).parent), splits)
     in_place = layout.home.resolve() == (folder / home).resolve()
     units = []
     for split in splits:
@@ -108,7 +105,20 @@ def _finish(
     return [f"{home}/{name}" for name in (*names, INFO)]
 
 
-def check_shards(layout: Layout, splits: Sequence[str]) -> None:
+def prepared_layout(raw: Raw, prepared: str, splits: Sequence[str]) -> Layout:
+    """What the folder of `prepared`, such as `imagenet2012/5.1.0`, has.
+
+    Raises:
+      UserError: it is of another data set or version, or something of it is missing.
+    """
+    layout = read_layout(raw[f"{prepared}/{INFO}"].parent)
+    name, *_, version = prepared.split("/")
+    layout.check_is(name, version)
+    _check_shards(layout, splits)
+    return layout
+
+
+def _check_shards(layout: Layout, splits: Sequence[str]) -> None:
     """Refuses a folder without one of the splits, shards, or descriptions.
 
     Raises:

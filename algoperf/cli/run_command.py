@@ -20,6 +20,7 @@ from algoperf.data_options import DataOptions
 from algoperf.facts import Facts, UserError
 from workloads import catalog
 from workloads.files import require
+from workloads.librispeech.facts import TOKENIZER_FILE
 
 USAGE = """algoperf run --workload=NAMES --submission_path=PATH [--flags]
 
@@ -30,7 +31,6 @@ resumes from its last checkpoint."""
 
 SELF_TUNING_FACTOR = 1.5
 COMPILATION_CACHE = ".compilation_cache"
-SPEECH_TOKENIZER = "spm_model.vocab"
 
 
 def main(argv: list[str]) -> int:
@@ -110,8 +110,7 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
     """
     workloads = _workloads(values.workload)
     data_dir = _folder(values.data_dir) if values.data_dir else None
-    if need_data:
-        _require(values, workloads, data_dir)
+    _require(values, workloads if need_data else (), data_dir)
     # Absolute, because a submission may change the working directory.
     submission = find_submission(values.submission_path).absolute()
     ruleset, search_space = _tuning(values, submission)
@@ -180,9 +179,9 @@ def _require(
 def _check_tokenizer(given: str | None, facts: Facts, folder: Path | None) -> None:
     """Refuses another tokenizer than the one that comes with the data."""
     needed = {name for names in facts.data.alternatives for name in names}
-    if given is None or folder is None or SPEECH_TOKENIZER not in needed:
+    if given is None or folder is None or TOKENIZER_FILE not in needed:
         return
-    used = folder / SPEECH_TOKENIZER
+    used = folder / TOKENIZER_FILE
     if Path(given).expanduser().resolve() != used.resolve():
         raise UserError(
             f"--librispeech_tokenizer_vocab_path={given} is not the tokenizer that "

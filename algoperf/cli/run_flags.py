@@ -30,6 +30,7 @@ def define(values: flags.FlagValues) -> None:
     _define_what(flag)
     _define_where(flag)
     _define_how(flag)
+    _define_checkpoints(flag)
     cluster_flags.define(flag)
     _define_machine(flag)
     _define_isolation(flag)
@@ -112,10 +113,7 @@ def _define_where(flag: Definer) -> None:
 def _define_how(flag: Definer) -> None:
     flag.integer("max_global_steps", None, 1, "End trials after this many steps.")
     flag.integer(
-        "eval_every_steps",
-        None,
-        1,
-        "Evaluate every so many steps instead of the workload's period.",
+        "eval_every_steps", None, 1, "Steps between evaluations; default: by workload."
     )
     flag.integer(
         "eval_batch_size",
@@ -140,6 +138,17 @@ def _define_how(flag: Definer) -> None:
         "JSON file, {workload: seconds}: end a trial at four times that, from where "
         "it cannot score.",
     )
+    flag.choice(
+        "submission_style",
+        "auto",
+        ["auto", "jit", "pmap"],
+        "pmap: arrays with a leading device axis, as until 2024; auto: by its use of "
+        "jax.pmap.",
+    )
+    flag.boolean("skip_evals", False, "Train without evaluating: for throughput.")
+
+
+def _define_checkpoints(flag: Definer) -> None:
     flag.boolean("save_checkpoints", True, "Save a checkpoint at every evaluation.")
     flag.boolean(
         "save_intermediate_checkpoints",
@@ -152,14 +161,6 @@ def _define_how(flag: Definer) -> None:
         "Save a checkpoint between evaluations too, after so many seconds of "
         "submission time without one.",
     )
-    flag.choice(
-        "submission_style",
-        "auto",
-        ["auto", "jit", "pmap"],
-        "pmap: arrays with a leading device axis, as until 2024; auto: by its use of "
-        "jax.pmap.",
-    )
-    flag.boolean("skip_evals", False, "Train without evaluating: for throughput.")
 
 
 def _define_machine(flag: Definer) -> None:

@@ -25,7 +25,7 @@ BLOCK_BYTES = 8 << 20  # parsed at a time, by one thread
 MISSING = b"00000000"
 _MAX_COUNT = np.iinfo(DTYPE).max
 _HEX = b"0123456789abcdefABCDEF"
-_COUNT = re.compile(rb"-?\d*")
+_COUNT = re.compile(rb"(-?\d+)?")
 _CATEGORY = re.compile(rb"-1|[0-9a-fA-F]{0,30}")
 
 
@@ -60,8 +60,8 @@ def parse(text: bytes, path: Path, first_line: int = 1) -> np.ndarray:
     `path` and `first_line` are where they are from, for errors.
 
     Raises:
-      UserError: a line does not have 40 fields, or one of them is no number, or not
-        hexadecimal.
+      UserError: a line does not have 40 fields, or one of them is no number, not
+        hexadecimal, or no label.
     """
     import pyarrow as pa
 
@@ -141,16 +141,22 @@ def _what_is_wrong(text: bytes, first_line: int, error: Exception) -> str:
                 "with tabs between them. Fetch the file again."
             )
         for place, field in enumerate(fields):
-            is_count = place <= NUM_COUNTS
-            allowed = "an integer below 2^32" if is_count else "hexadecimal digits"
-            allowed, most = (allowed, _MAX_COUNT) if place else ("0, 1", 1)
-            pattern = _COUNT if is_count else _CATEGORY
-            if not pattern.fullmatch(field) or (is_count and int(field or 0) > most):
+            allowed = _not_allowed(place, field)
+            if allowed:
                 return (
                     f"{where} has {field[:40]!r} in column {place + 1}, and should "
                     f"have {allowed}, -1 or nothing. Fetch the file again."
                 )
     return f"line {first_line:,} or after it: {error}. Fetch the file again."
+
+
+def _not_allowed(place: int, field: bytes) -> str:
+    """What a field should be instead; nothing if it is right."""
+    if place > NUM_COUNTS:
+        return "" if _CATEGORY.fullmatch(field) else "hexadecimal digits"
+    most, allowed = (_MAX_COUNT, "an integer below 2^32") if place else (1, "0, 1")
+    is_right = _COUNT.fullmatch(field) and int(field or 0) <= most
+    return "" if is_right else allowed
 
 
 def _blocks(path: Path, start: int, stop: int) -> Iterator[tuple[int, bytes]]:

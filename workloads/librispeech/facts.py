@@ -4,21 +4,22 @@ from dataclasses import replace
 
 from algoperf.facts import DataFiles, Facts, model_variant
 
-_TOKENIZER = "spm_model.vocab"
+# AlgoPerf's name; it is the model, not a list of pieces.
+TOKENIZER_FILE = "spm_model.vocab"
 _HOME = "1.0.0"
 _FILES = DataFiles(
     "LibriSpeech with its tokenizer, as prepared here or by AlgoPerf",
     folder="librispeech",
     alternatives=(
         (
-            _TOKENIZER,
+            TOKENIZER_FILE,
             f"{_HOME}/dataset_info.json",
             f"{_HOME}/librispeech-train.array_record*",
             f"{_HOME}/librispeech-validation.array_record*",
             f"{_HOME}/librispeech-test.array_record*",
         ),
         (
-            _TOKENIZER,
+            TOKENIZER_FILE,
             *(
                 name
                 for subset in (

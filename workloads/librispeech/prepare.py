@@ -22,6 +22,7 @@ from algoperf.prepare.plan import (
 )
 from workloads.copied_files import copied
 from workloads.librispeech.data import MAX_SAMPLES
+from workloads.librispeech.facts import TOKENIZER_FILE
 from workloads.librispeech.files import HOME, NAME, SUBSETS, VERSION
 from workloads.librispeech.flac import check_header, read_header
 from workloads.librispeech.raw_speech import (
@@ -33,7 +34,6 @@ from workloads.librispeech.raw_speech import (
     transcripts_of,
 )
 from workloads.librispeech.tokenizers import (
-    MODEL_FILE,
     VOCAB_SIZE,
     SentencePieceTokenizer,
     train_sentencepiece,
@@ -141,7 +141,7 @@ def _tokenizer_sources(
 
     Somebody who has AlgoPerf's own model so gets the same tokens.
     """
-    ready = RawFile(MODEL_FILE, how_to_get="AlgoPerf's preparation")
+    ready = RawFile(TOKENIZER_FILE, how_to_get="AlgoPerf's preparation")
     raw = [files[TOKENIZER_SUBSET] for files in (sizes.archives, unpacked)]
     return (
         Source(ready.name, (ready,), _copy_tokenizer, nothing_to_finish),
@@ -158,7 +158,7 @@ def _tokenizer_sources(
 
 
 def _copy_tokenizer(raw: Raw, folder: Path) -> list[Unit]:
-    return [copied(raw[MODEL_FILE], folder, MODEL_FILE, "", _check_tokenizer)]
+    return [copied(raw[TOKENIZER_FILE], folder, TOKENIZER_FILE, "", _check_tokenizer)]
 
 
 def _check_tokenizer(path: Path) -> int:
@@ -172,7 +172,7 @@ def _train_tokenizer(name: str, vocab_size: int, raw: Raw, folder: Path) -> list
         path.write_bytes(train_sentencepiece(transcripts, vocab_size))
         return 0
 
-    return [Unit(MODEL_FILE, "", _TOKENIZER_BYTES, make)]
+    return [Unit(TOKENIZER_FILE, "", _TOKENIZER_BYTES, make)]
 
 
 def _archive_units(files: Mapping[str, RawFile], raw: Raw, folder: Path) -> list[Unit]:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from algoperf.facts import UserError
+from workloads.librispeech.facts import TOKENIZER_FILE
 
 # SentencePiece's default ids. 0 is the blank of CTC as well.
 UNKNOWN, BEGIN, END = 0, 1, 2
 VOCAB_SIZE = 1024
-MODEL_FILE = "spm_model.vocab"  # AlgoPerf's name; it is the model, not a list of pieces
 
 
 class Tokenizer(Protocol):
@@ -42,7 +42,7 @@ class SentencePieceTokenizer:
             raise UserError(
                 f"the tokenizer {path} is missing; without it there is no word error "
                 "rate. `algoperf prepare --workload=librispeech_conformer` makes it; "
-                f"AlgoPerf's own {MODEL_FILE} fits its prepared folders."
+                f"AlgoPerf's own {TOKENIZER_FILE} fits its prepared folders."
             )
         processor: Any = SentencePieceProcessor()
         try:

@@ -23,10 +23,10 @@ from workloads.librispeech.data import (
 )
 from workloads.librispeech.deepspeech import DeepSpeech
 from workloads.librispeech.encoder_input import feed_speech
+from workloads.librispeech.facts import TOKENIZER_FILE
 from workloads.librispeech.generated import GENERATED_SPEECH
 from workloads.librispeech.metrics import speech_metrics
 from workloads.librispeech.tokenizers import (
-    MODEL_FILE,
     NumberTokenizer,
     SentencePieceTokenizer,
     Tokenizer,
@@ -95,7 +95,7 @@ def _build(
             generated.max_samples,
             generated.max_tokens,
         )
-    path = folder / MODEL_FILE
+    path = folder / TOKENIZER_FILE
     tokenizer = SentencePieceTokenizer(path)
     _check_vocabulary(facts, model, tokenizer, str(path))
     data = LibriSpeech(folder, facts.examples, tokenizer, options)

@@ -20,8 +20,8 @@ from algoperf.prepare.plan import (
 from workloads.ogbg import graph_set, ogb_csv, tfds_graphs
 from workloads.ogbg.data import FILE
 from workloads.ogbg.graph_set import GraphSet, joined
-from workloads.tfds_layout import INFO, Layout, read_layout, read_records
-from workloads.tfds_source import check_shards, origin
+from workloads.tfds_layout import INFO, Layout, read_records
+from workloads.tfds_source import origin, prepared_layout
 
 # Size and checksum: TFDS, datasets/ogbg_molpcba/checksums.tsv.
 ARCHIVE = RawFile(
@@ -104,8 +104,7 @@ def _make(read: Callable[[], GraphSet], path: Path) -> int:
 
 
 def _units_of_tfds(sizes: Sizes, raw: Raw, folder: Path) -> list[Unit]:
-    layout = read_layout(raw[f"{tfds_graphs.HOME}/{INFO}"].parent)
-    check_shards(layout, tuple(sizes.graphs))
+    layout = prepared_layout(raw, tfds_graphs.HOME, tuple(sizes.graphs))
     return _units(sizes, functools.partial(_read_tfds, layout))
 
 

@@ -38,7 +38,7 @@ def build(facts: Facts, folder: Path | None, options: DataOptions) -> Workload:
         loss=label_cross_entropy,
         metrics=GRAPH_LABELS,
         data=_source(facts, folder, options, model.num_outputs),
-        init_key=lambda key: jax.random.split(key, 2)[1],
+        init_key=lambda key: jax.random.split(key, 2)[1],  # AlgoPerf's second one
         output_params=(f"Dense_{layers}",),
         default_dropout_rate=0.1,
     )

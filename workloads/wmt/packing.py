@@ -20,9 +20,9 @@ Sentences = Sequence[tuple[np.ndarray, np.ndarray]]
 def row_starts(lengths: np.ndarray, row_length: int) -> np.ndarray:
     """Where rows begin in a sequence of pairs: int64 [rows + 1], ends included.
 
-    `lengths` [pairs, 2] are of sources and targets as they are packed, without a token
-    for every 0 in them, and none above `row_length`. All
-    blocks are packed at the same time, a pair of each at a step.
+    `lengths` [pairs, 2] are of sources and targets as they are packed, so without a
+    token for every 0 in them; none is above `row_length`. All blocks are packed at the
+    same time, a pair of each at a step.
     """
     count = len(lengths)
     blocks = -(-count // BLOCK)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from algoperf.facts import UserError
-from workloads.tfds_layout import Layout, example_type, read_layout, read_records
-from workloads.tfds_source import check_shards, origin
+from algoperf.prepare.plan import Raw
+from workloads.tfds_layout import Layout, example_type, read_records
+from workloads.tfds_source import origin, prepared_layout
 
 LANGUAGES = ("de", "en")  # source, target
 
@@ -53,15 +54,14 @@ def text_pieces(source: Path, target: Path, lines: int) -> list[Piece]:
     ]
 
 
-def tfds_pieces(home: Path, split: str) -> list[Piece]:
+def tfds_pieces(raw: Raw, prepared: str, split: str) -> list[Piece]:
     """The shards of a split that TFDS has prepared, as TFRecord or ArrayRecord.
 
     Raises:
-      UserError: the folder is incomplete or damaged. While reading: records without
-        the two languages, or text that is not UTF-8.
+      UserError: the folder is incomplete, damaged, or of another data set. While
+        reading: records without the two languages, or text that is not UTF-8.
     """
-    layout = read_layout(home)
-    check_shards(layout, (split,))
+    layout = prepared_layout(raw, prepared, (split,))
     return [
         Piece(
             origin(layout, split, index)[0].stat().st_size,

@@ -107,7 +107,7 @@ def _sources(
     info = RawFile(f"{home}/{INFO}", how_to_get="AlgoPerf's or TFDS's preparation")
 
     def from_tfds(raw: Raw, split: str) -> list[Piece]:
-        return tfds_pieces(raw[info.name].parent, split)
+        return tfds_pieces(raw, home, split)
 
     def from_text(raw: Raw, split: str) -> list[Piece]:
         source, target = (raw[f"{split}.{language}"] for language in LANGUAGES)
