@@ -66,8 +66,8 @@ class Workload:
     Frozen, and hashed by identity, because submissions pass it to `jax.jit` as a
     static argument. `example_batch` holds shapes and dtypes of a batch of one, as the
     model gets it: what `data` delivers, after `finish` on the devices. `init_key` makes
-    the params' key of the one that `init_model_fn` gets, as AlgoPerf does, so that the
-    params are the same. `train_mean` and `train_stddev` are those of a pixel.
+    the params' key of the one that `init_model_fn` gets, as AlgoPerf does.
+    `train_mean` and `train_stddev` are those of a pixel.
     """
 
     facts: Facts
