@@ -1,12 +1,9 @@
 """How much memory a device has, and how much of it was used at most."""
 
-from pathlib import Path
-
 import jax
 import psutil
 
-# Where Linux says how much memory the processes of a container may use.
-_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+from algoperf.host_memory import host_bytes
 
 
 def device_limit_bytes() -> int:
@@ -18,7 +15,7 @@ def device_limit_bytes() -> int:
     stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"])
-    return _host_bytes() // jax.local_device_count()
+    return host_bytes() // jax.local_device_count()
 
 
 def device_free_bytes() -> int:
@@ -27,7 +24,7 @@ def device_free_bytes() -> int:
     if "bytes_limit" in stats and "bytes_in_use" in stats:
         return int(stats["bytes_limit"]) - int(stats["bytes_in_use"])
     available = psutil.virtual_memory().available
-    return min(available, _host_bytes()) // jax.local_device_count()
+    return min(available, host_bytes()) // jax.local_device_count()
 
 
 def peak_bytes() -> int | None:
@@ -38,11 +35,3 @@ def peak_bytes() -> int | None:
         if "peak_bytes_in_use" in (stats := device.memory_stats() or {})
     ]
     return max(peaks, default=None)
-
-
-def _host_bytes() -> int:
-    total = psutil.virtual_memory().total
-    try:
-        return min(total, int(_CONTAINER_LIMIT.read_text()))
-    except (OSError, ValueError):  # no container, or "max"
-        return total

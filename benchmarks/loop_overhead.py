@@ -91,7 +91,8 @@ def bare_loop(
 ) -> Callable[[int], float]:
     """Runs n steps of the submission's jitted step; returns the seconds."""
     batches = batches or workload.batches("train", BATCH_SIZE)
-    params, model_state, (state, train_step) = state_of(workload, submission, point)
+    params, model_state, returned = state_of(workload, submission, point)
+    state, train_step = returned.optimizer, returned.functions.train_step
     key = jax.random.PRNGKey(2)
 
     def run(steps: int) -> float:

@@ -46,6 +46,7 @@ from workloads.fastmri.ssim import structural_similarity
 from workloads.fastmri.workload import IMAGE_SIZE, KSPACE, build
 
 VOLUME_SLICES, VOLUMES = 8, 4  # of the files made here, for training
+WARMUP_STEPS = 5
 
 
 class ConvBlock(nn.Module):
@@ -233,27 +234,33 @@ def time_reading(official: Path, prepared: Path, batch_size: int, rounds: int) -
 
 
 def time_steadiness(prepared: Path, batch_size: int, steps: int, large: bool) -> None:
-    """The spread of seconds per step, data included."""
+    """The spread of seconds per step, data included, and on one batch without it."""
     model = {} if large else {"num_channels": 4, "num_pool_layers": 2}
     workload = tiny_workload(prepared, **model)
     optimizer = optax.adamw(LEARNING_RATE)
     train_step = make_train_step(workload, optimizer, None)
     params, model_state = workload.init_model_fn(jax.random.PRNGKey(0))
     state, key = jax.jit(optimizer.init)(params), jax.random.PRNGKey(1)
-    batches, seconds = workload.batches("train", batch_size), []
-    for _ in range(steps + 5):
-        start = time.perf_counter()
-        batch = next(batches)
-        params, model_state, state, logs = train_step(
-            params, model_state, state, batch, key
+    batches = workload.batches("train", batch_size)
+    alone = itertools.repeat(next(batches))
+    seconds = {"read": [], "the same batch": []}
+    # One after the other: in turns, readers would have twice the time for a batch.
+    for name, source in (("read", batches), ("the same batch", alone)):
+        for _ in range(steps + WARMUP_STEPS):
+            start = time.perf_counter()
+            batch = next(source)
+            params, model_state, state, logs = train_step(
+                params, model_state, state, batch, key
+            )
+            jax.block_until_ready(logs)
+            seconds[name].append(time.perf_counter() - start)
+    for name, measured in seconds.items():
+        steady = measured[WARMUP_STEPS:]
+        mean, spread = statistics.mean(steady), statistics.stdev(steady)
+        print(
+            f"steady, {steps} steps of {batch_size}, {name}: {mean:.4f} s a step, "
+            f"standard deviation {spread / mean:.1%} of it"
         )
-        jax.block_until_ready(logs)
-        seconds.append(time.perf_counter() - start)
-    mean, spread = statistics.mean(seconds[5:]), statistics.stdev(seconds[5:])
-    print(
-        f"steady, {steps} steps of {batch_size}: {mean:.4f} s a step, standard "
-        f"deviation {spread / mean:.1%} of it"
-    )
 
 
 def main() -> None:

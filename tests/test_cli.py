@@ -173,6 +173,7 @@ def test_list_shows_only_what_is_asked_for(shown):
     ],
 )
 def test_list_says_whether_data_is_there(shown, files, there):
+    Path("data").mkdir()
     for name in files:
         file = Path("data/mnist") / name
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from workloads.imagenet import jpeg
 from workloads.imagenet.crops import (
+    IMAGENET_CROPS,
     Box,
     CropRange,
     eval_box,
@@ -247,3 +248,26 @@ def test_a_file_cut_short_names_itself():
         eval_image(cut, "val/7.JPEG")
     with pytest.raises(CorruptImage, match=r"^train/7\.JPEG is not a complete"):
         train_image(cut, "train/7.JPEG", seed=0, epoch=0, example=0)
+
+
+def test_damage_below_the_crop_is_found_if_all_has_to_be_right():
+    stream = io.BytesIO()
+    noise = np.random.default_rng(0).integers(256, size=(300, 400, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(stream, "JPEG")
+    whole = stream.getvalue()
+    at = len(whole) * 9 // 10
+    damaged = whole[:at] + b"\xff\xd9" + whole[-2:]
+    keys = {"seed": 0, "epoch": 0, "size": 16}
+    boxes = {
+        i: training_box(
+            300, 400, example_draws(0, 0, i, 40)[: IMAGENET_CROPS.num_draws]
+        )
+        for i in range(20)
+    }
+    example = min(boxes, key=lambda i: boxes[i].top + boxes[i].height)
+    np.testing.assert_array_equal(
+        train_image(damaged, "it", example=example, **keys),
+        train_image(whole, "it", example=example, **keys, strict=True),
+    )
+    with pytest.raises(CorruptImage, match="it is not a complete JPEG"):
+        train_image(damaged, "it", example=example, **keys, strict=True)

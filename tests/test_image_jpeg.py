@@ -131,3 +131,20 @@ def test_the_error_names_file_reason_and_remedy_and_travels_between_processes():
         "a.JPEG is not a complete JPEG or PNG image: it ends early; fetch the file "
         "again and prepare the data set again"
     )
+
+
+# Bytes left over.
+
+
+@pytest.mark.parametrize("padding", [b"\0" * 5, b"\xff" * 3, b"\0" * 300])
+def test_padding_before_the_end_is_no_damage(padding):
+    data = FILES["4:2:0"]
+    padded = data[:-2] + padding + data[-2:]
+    np.testing.assert_array_equal(decode(padded, "padded"), decode(data, "plain"))
+
+
+@pytest.mark.parametrize("left_over", [b"abc", b"\0\0\1"])
+def test_other_bytes_before_the_end_are_damage(left_over):
+    data = FILES["4:2:0"]
+    with pytest.raises(CorruptImage, match=r"\d extraneous bytes before marker"):
+        decode(data[:-2] + left_over + data[-2:], "x.jpg")

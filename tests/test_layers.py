@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 # Lowest first. A module imports modules of layers below its own, never of its own.
 LAYERS = [
     ["algoperf", "facts", "data_options", "compat"],
-    ["records", "spec", "cluster", "seconds", "witness"],
+    ["records", "spec", "cluster", "seconds", "witness", "host_memory"],
     ["hosts", "stop_request", "file_lock", "watchdog", "own_code", "snapshot"],
     ["audit", "allowed", "confine", "folder_watch"],
     ["sweep", "sweep.plan", "sweep.pinning", "sweep.child", "sweep.tasks"],
@@ -25,6 +25,7 @@ LAYERS = [
     ["prepare.plan"],
     ["prepare.raw"],
     ["prepare.download"],
+    ["prepare.tasks"],
     ["prepare.run"],
     ["prepare.verify"],
     ["jax_sharding_utils", "random_utils", "halton", "losses", "layers"],

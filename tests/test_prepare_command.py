@@ -191,3 +191,44 @@ def test_a_run_refuses_data_of_an_unfinished_preparation(unfinished):
     assert (
         f"To go on: algoperf prepare --workload=mnist --data_dir={unfinished}."
     ) in str(error.value)
+
+
+def test_list_and_run_notice_a_file_that_is_gone(tmp_path, capsys):
+    quietly(mnist_preparation(), mnist_files.write_idx(tmp_path / "raw"), tmp_path)
+    assert mnist_is(tmp_path, capsys) == "prepared"
+    path = next((tmp_path / "mnist").glob("t10k-labels*"))
+    path.write_bytes(path.read_bytes()[:-1])
+    assert mnist_is(tmp_path, capsys) == "partial"
+    path.unlink()
+    assert mnist_is(tmp_path, capsys) == "partial"
+    with pytest.raises(UserError, match="some of its files are damaged or gone"):
+        require(CATALOG["mnist"], tmp_path)
+
+
+def test_list_and_run_notice_a_shard_that_is_gone(tmp_path, capsys):
+    folder = tmp_path / "mnist/3.0.1"
+    folder.mkdir(parents=True)
+    for name in (
+        "dataset_info.json",
+        "mnist-test.array_record-00000-of-00001",
+        "mnist-train.array_record-00000-of-00003",
+        "mnist-train.array_record-00002-of-00003",
+    ):
+        (folder / name).touch()
+    assert mnist_is(tmp_path, capsys) == "partial"
+    with pytest.raises(UserError) as error:
+        require(CATALOG["mnist"], tmp_path)
+    assert (
+        "missing: 3.0.1/mnist-train.array_record* (2 of 3 shards). To get it:"
+        in str(error.value)
+    )
+    (folder / "mnist-train.array_record-00001-of-00003").touch()
+    assert mnist_is(tmp_path, capsys) == "prepared"
+
+
+def test_list_wants_a_folder_that_is_there(tmp_path, capsys, monkeypatch):
+    assert main(["list", f"--data_dir={tmp_path}/no"]) == 2
+    assert f"--data_dir={tmp_path}/no is no folder." in capsys.readouterr().err
+    quietly(mnist_preparation(), mnist_files.write_idx(tmp_path / "raw"), tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path.parent))
+    assert mnist_is(f"~/{tmp_path.name}", capsys) == "prepared"

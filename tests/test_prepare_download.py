@@ -5,6 +5,7 @@ import functools
 import hashlib
 import http.server
 import os
+import shutil
 import threading
 
 import numpy as np
@@ -212,7 +213,7 @@ def test_a_full_disk_is_named_and_not_tried_again(server, download, monkeypatch)
     assert download.waits_s == []
 
 
-def data_set(url: str) -> Preparation:
+def data_set(url: str, small: bool = False) -> Preparation:
     """One file of 600,000 examples, a byte each."""
     file = RawFile("file.bin", len(CONTENT), url=url)
 
@@ -221,7 +222,8 @@ def data_set(url: str) -> Preparation:
         return [copied(raw["file.bin"], folder, "bytes", "train", lambda path: size)]
 
     source = Source("file.bin", (file,), units, nothing_to_finish)
-    return Preparation("set", "bytes", (Part("bytes", {"train": 600_000}, (source,)),))
+    part = Part("bytes", {"train": 600_000}, (source,))
+    return Preparation("set", "bytes", (part,), small=small)
 
 
 def test_a_preparation_downloads_only_what_is_missing_and_only_if_asked(
@@ -240,3 +242,33 @@ def test_a_preparation_downloads_only_what_is_missing_and_only_if_asked(
     run(download=True)
     assert (tmp_path / "set/bytes").read_bytes() == CONTENT
     assert len(server.ranges) == 1
+
+
+def test_a_small_data_set_is_downloaded_unless_that_is_refused(server, tmp_path):
+    said = []
+    run = functools.partial(
+        prepare, data_set(server.url, True), tmp_path / "raw", tmp_path, said.append
+    )
+    with pytest.raises(UserError, match="MISSING"):
+        run(download=False)
+    said.clear()
+    run()
+    assert (tmp_path / "set/bytes").read_bytes() == CONTENT
+    announced = [line.strip() for line in said]
+    assert announced[:4] == [
+        f"bytes -> {tmp_path}/set",
+        f"to download, into {tmp_path}/raw:",
+        f"file.bin  600.0 kB  {server.url}",
+        "bytes from file.bin:",
+    ]
+
+
+def test_a_download_that_does_not_fit_is_not_begun(server, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(UserError) as error:
+        prepare(data_set(server.url, True), tmp_path / "raw", tmp_path, print)
+    assert f"{tmp_path}/raw needs 64.6 MB on its disk, and 100 bytes are free" in str(
+        error.value
+    )
+    assert server.ranges == []

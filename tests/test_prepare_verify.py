@@ -165,3 +165,22 @@ def test_durations(seconds, text):
 )
 def test_sizes(count, text):
     assert size(count) == text
+
+
+def test_what_is_not_finished_is_not_called_whole(toy):
+    def fail(name):
+        if name == "2":
+            raise RuntimeError
+
+    toy.fail = fail
+    with pytest.raises(RuntimeError):
+        toy.prepare()
+    with pytest.raises(UserError) as error:
+        toy.verify()
+    assert str(error.value) == (
+        f"{toy.folder} is not complete: nothing in it is damaged, but its preparation "
+        "has not ended; to make: words. The command without --verify goes on with it."
+    )
+    toy.fail = lambda name: None
+    toy.prepare()
+    assert toy.verify() == []

@@ -1,9 +1,26 @@
 """Whether the data of a workload is there. Standard library only."""
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from algoperf.facts import Facts, Presence, UserError
 from algoperf.prepare import manifest
+
+_SHARD = re.compile(r"-\d+-of-(\d+)$")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file, or the shards of one, that a data set consists of."""
+
+    name: str
+    found: int  # how many files
+    whole: int  # how many it should be
+
+    def __str__(self) -> str:
+        shards = f" ({self.found} of {self.whole} shards)" if self.found else ""
+        return self.name + shards
 
 
 def presence(facts: Facts, data_dir: Path | None) -> Presence:
@@ -18,12 +35,11 @@ def presence(facts: Facts, data_dir: Path | None) -> Presence:
     folder = data_dir / facts.data.folder
     if _is_unfinished(folder):
         return "partial"
-    absent = _absent(facts, folder)
-    if not all(absent):
+    wanted = _wanted(facts, folder)
+    if not all(map(_incomplete, wanted)):
         return "prepared"
-    complete = [len(patterns) for patterns in facts.data.alternatives]
-    found_some = [len(a) < n for a, n in zip(absent, complete, strict=True)]
-    return "partial" if any(found_some) else "missing"
+    some = any(one.found for alternative in wanted for one in alternative)
+    return "partial" if some else "missing"
 
 
 def require(
@@ -56,33 +72,47 @@ def require(
         return folder
     if _is_unfinished(folder):
         raise UserError(
-            f"the preparation of {folder} ({need.summary}) has not ended, or "
-            "--verify found damaged files. To go on: algoperf prepare "
+            f"the preparation of {folder} ({need.summary}) has not ended, or some of "
+            "its files are damaged or gone. To go on: algoperf prepare "
             f"--workload={facts.name} --data_dir={data_dir}."
         )
-    nearest = min(_absent(facts, folder), key=len)
+    nearest = min(map(_incomplete, _wanted(facts, folder)), key=len)
     problem = "is incomplete" if found == "partial" else "does not have the data"
     raise UserError(
         f"{folder} {problem} of {facts.name} ({need.summary}); missing: "
-        f"{', '.join(nearest)}. To get it: {need.how_to_get}."
+        f"{', '.join(map(str, nearest))}. To get it: {need.how_to_get}."
     )
 
 
 def _is_unfinished(folder: Path) -> bool:
+    """Whether a preparation was begun here and what it makes is not all there."""
     try:
         begun = manifest.load(folder)
     except UserError:  # damaged: `prepare` says what to do
         return True
-    return begun is not None and not begun.complete
+    return begun is not None and (not begun.complete or bool(begun.gone(folder)))
 
 
-def _absent(facts: Facts, folder: Path) -> list[list[str]]:
-    """Per alternative, the patterns that match nothing."""
+def _incomplete(alternative: list[Wanted]) -> list[Wanted]:
+    return [one for one in alternative if one.found < one.whole]
+
+
+def _wanted(facts: Facts, folder: Path) -> list[list[Wanted]]:
+    """Per alternative, what of it is there."""
     return [
-        [
-            pattern.replace("|", " or ")
-            for pattern in patterns
-            if not any(any(folder.glob(one)) for one in pattern.split("|"))
-        ]
+        [_look(pattern, folder) for pattern in patterns]
         for patterns in facts.data.alternatives
     ]
+
+
+def _look(pattern: str, folder: Path) -> Wanted:
+    """The most complete of some patterns with | between them."""
+    looks = []
+    for one in pattern.split("|"):
+        names = [path.name for path in folder.glob(one)]
+        shards = [int(match[1]) for name in names if (match := _SHARD.search(name))]
+        # A name without a count is a file that is whole when it is there.
+        alone = len(shards) < len(names)
+        looks.append((len(names), 1 if alone or not shards else max(shards)))
+    found, whole = max(looks, key=lambda look: look[0] / look[1])
+    return Wanted(pattern.replace("|", " or "), found, whole)

@@ -12,7 +12,7 @@ class Definer:
     def text(self, name: str, default: str | None, help_text: str) -> None:
         flags.DEFINE_string(name, default, help_text, flag_values=self._values)
 
-    def boolean(self, name: str, default: bool, help_text: str) -> None:
+    def boolean(self, name: str, default: bool | None, help_text: str) -> None:
         flags.DEFINE_boolean(name, default, help_text, flag_values=self._values)
 
     def integer(

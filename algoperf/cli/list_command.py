@@ -11,7 +11,7 @@ from algoperf.cli.bundled import (
     search_space_beside,
 )
 from algoperf.cli.flag_parsing import HelpShown, parse
-from algoperf.facts import Facts
+from algoperf.facts import Facts, UserError
 from workloads.catalog import CATALOG
 from workloads.files import presence
 
@@ -32,7 +32,9 @@ def main(argv: list[str]) -> int:
         parse(values, USAGE, argv)
     except HelpShown:
         return 0
-    data_dir = Path(values.data_dir) if values.data_dir else None
+    data_dir = Path(values.data_dir).expanduser() if values.data_dir else None
+    if data_dir is not None and not data_dir.is_dir():
+        raise UserError(f"--data_dir={values.data_dir} is no folder.")
     both = values.workloads == values.submissions
     if values.workloads or both:
         print(_workload_table(data_dir))

@@ -13,7 +13,8 @@ USAGE = """algoperf prepare --workload=NAME --data_dir=DIR [--raw_dir=DIR] [--fl
 Makes of the raw files in --raw_dir what the workload reads, in a folder below
 --data_dir. It can be ended at any time; the same command goes on where it stopped.
 Folders that AlgoPerf (TFDS) prepared are taken too: put them into --raw_dir.
---verify reads everything again; its exit code is 1 if something is damaged."""
+--verify reads everything again; its exit code is 1 if something is damaged, and 2
+if the preparation has not ended."""
 
 EXIT_DAMAGED = 1
 
@@ -61,7 +62,10 @@ def _define(flag: Definer) -> None:
     flag.text("data_dir", None, "Folder with a folder for each data set.")
     flag.text("raw_dir", None, "Where the raw files are; default: DATA_DIR/raw.")
     flag.boolean(
-        "download", False, "Download raw files that are missing and have an address."
+        "download",
+        None,
+        "Download raw files that are missing and have an address; those of mnist and "
+        "cifar are unless --nodownload is given.",
     )
     flag.boolean("verify", False, "Only read what was prepared, and compare it.")
     flag.boolean(

@@ -14,13 +14,12 @@ from algoperf.cli import cluster_flags, run_flags
 from algoperf.cli.bundled import find_submission, search_space_beside
 from algoperf.cli.flag_parsing import HelpShown, parse
 from algoperf.cli.reference_runtimes import read_reference_runtimes
+from algoperf.cli.run_data import data_options, require_data
 from algoperf.cli.run_values import seed_of
 from algoperf.cluster import Cluster
 from algoperf.data_options import DataOptions
 from algoperf.facts import Facts, UserError
 from workloads import catalog
-from workloads.files import require
-from workloads.librispeech.facts import TOKENIZER_FILE
 
 USAGE = """algoperf run --workload=NAMES --submission_path=PATH [--flags]
 
@@ -110,7 +109,7 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
     """
     workloads = _workloads(values.workload)
     data_dir = _folder(values.data_dir) if values.data_dir else None
-    _require(values, workloads if need_data else (), data_dir)
+    require_data(values, workloads if need_data else (), data_dir)
     # Absolute, because a submission may change the working directory.
     submission = find_submission(values.submission_path).absolute()
     ruleset, search_space = _tuning(values, submission)
@@ -126,7 +125,7 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
         studies=studies,
         experiment=experiment,
         data_dir=data_dir,
-        data=_data_options(values),
+        data=data_options(values),
         seed=seed_of(values.rng_seed),
         max_steps=values.max_global_steps,
         eval_every_steps=values.eval_every_steps,
@@ -158,36 +157,6 @@ def _workloads(given: str) -> tuple[Facts, ...]:
     if not names:
         raise UserError("--workload is missing; `algoperf list` shows what there is.")
     return tuple(catalog.get(name) for name in dict.fromkeys(names))
-
-
-def _data_options(values: flags.FlagValues) -> DataOptions:
-    return DataOptions(
-        eval_cache_bytes=values.eval_cache_gb * 10**9,
-        strict=values.strict_data,
-        random=values.data == "random",
-    )
-
-
-def _require(
-    values: flags.FlagValues, workloads: Sequence[Facts], data_dir: Path | None
-) -> None:
-    for facts in workloads:
-        folder = require(facts, data_dir, values.data == "random")
-        _check_tokenizer(values.librispeech_tokenizer_vocab_path, facts, folder)
-
-
-def _check_tokenizer(given: str | None, facts: Facts, folder: Path | None) -> None:
-    """Refuses another tokenizer than the one that comes with the data."""
-    needed = {name for names in facts.data.alternatives for name in names}
-    if given is None or folder is None or TOKENIZER_FILE not in needed:
-        return
-    used = folder / TOKENIZER_FILE
-    if Path(given).expanduser().resolve() != used.resolve():
-        raise UserError(
-            f"--librispeech_tokenizer_vocab_path={given} is not the tokenizer that "
-            f"{facts.name} reads, which is {used}: its data goes with that one. Put "
-            "yours there and prepare the data set with it, or leave the flag out."
-        )
 
 
 def _reference_s(path: str | None) -> dict[str, float]:

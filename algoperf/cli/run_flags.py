@@ -91,9 +91,10 @@ def _define_where(flag: Definer) -> None:
     )
     flag.integer(
         "eval_cache_gb",
-        18,
+        None,
         0,
-        "Memory for decoded evaluation images; splits that do not fit are read again.",
+        "Memory for decoded evaluation splits; those that do not fit are read again. "
+        "Without it: 18, or half of the machine's where that is less.",
     )
     flag.boolean(
         "strict_data", False, "Stop at a damaged example instead of replacing it."
@@ -101,7 +102,7 @@ def _define_where(flag: Definer) -> None:
     flag.text(
         "imagenet_v2_data_dir",
         None,
-        "Folder of the ImageNet test set; other workloads do not read it.",
+        "Folder with ImageNet's test set: imagenet in data_dir.",
     )
     flag.text(
         "librispeech_tokenizer_vocab_path",

@@ -79,6 +79,15 @@ class Manifest:
             complete=False,
         )
 
+    def gone(self, folder: Path) -> set[str]:
+        """The files that are not there any more, or have another size."""
+        return {
+            path
+            for path, entry in self.files.items()
+            if not (folder / path).is_file()
+            or (folder / path).stat().st_size != entry.bytes
+        }
+
     def with_finished(self, part: str) -> "Manifest":
         """The same, with one more part that can be read."""
         return replace(self, finished=(*self.finished, part))

@@ -92,12 +92,16 @@ class Part:
 
 @dataclass(frozen=True)
 class Preparation:
-    """All of a data set. `bytes_per_s` is about what one core gets done."""
+    """All of a data set. `bytes_per_s` is about what one core gets done.
+
+    Of a `small` one, raw files that are missing are downloaded without being asked for.
+    """
 
     folder: str  # below --data_dir
     summary: str
     parts: tuple[Part, ...]
     bytes_per_s: float = 150e6
+    small: bool = False
 
 
 def nothing_to_finish(raw: Raw, folder: Path, made: Made) -> Sequence[str]:

@@ -1,7 +1,7 @@
 """Finds and checks the raw files that a preparation starts from."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from algoperf.facts import UserError
@@ -10,34 +10,37 @@ from algoperf.prepare.meter import Meter, Say, size
 from algoperf.prepare.plan import Part, Places, Raw, RawFile, Source
 
 _BLOCK_BYTES = 1 << 22
-Fetch = Callable[[RawFile], Path]
 
 
-def choose(
-    part: Part, begun: str | None, places: Places, fetch: Fetch | None
-) -> tuple[Source, Raw]:
-    """The source of a part whose raw files are all there, and where they are.
+def choose(part: Part, begun: str | None, places: Places, download: bool) -> Source:
+    """The source of a part whose raw files are all there, or can be downloaded.
 
     `begun` names the source that an earlier run began with: files of two sources must
-    not mix. `fetch` downloads a file where the user allows it.
+    not mix. One that is there goes before one to download.
 
     Raises:
       UserError: no source is complete; the message lists what each would need.
     """
     sources = [source for source in part.sources if begun in (None, source.name)]
-    for source in sources:
-        raw = {file.name: places.find(file.name) for file in source.files}
-        found = {name: path for name, path in raw.items() if path is not None}
-        if len(found) == len(raw):
-            return source, found
-    for source in sources:
-        absent = [file for file in source.files if places.find(file.name) is None]
-        if fetch is not None and all(file.url for file in absent):
-            return source, {
-                file.name: places.find(file.name) or fetch(file)
-                for file in source.files
-            }
+    absent = [absent_files(source, places) for source in sources]
+    for source, files in zip(sources, absent, strict=True):
+        if not files:
+            return source
+    for source, files in zip(sources, absent, strict=True):
+        if download and all(file.url for file in files):
+            return source
     raise UserError(_what_is_missing(part, begun, sources, places))
+
+
+def absent_files(source: Source, places: Places) -> list[RawFile]:
+    """The raw files of a source that are nowhere."""
+    return [file for file in source.files if places.find(file.name) is None]
+
+
+def located(source: Source, places: Places) -> Raw:
+    """Where the raw files of a source are: all of them have to be there."""
+    found = {file.name: places.find(file.name) for file in source.files}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def check_sizes(source: Source, raw: Raw) -> None:
@@ -98,6 +101,13 @@ def tell(source: Source, raw: Raw, say: Say) -> None:
     for file in source.files:
         path = raw[file.name]
         say(f"    {file.name}  {size(path.stat().st_size)}  {path}")
+
+
+def tell_downloads(files: Iterable[RawFile], say: Say) -> None:
+    """Says which raw files are going to be downloaded."""
+    for file in files:
+        about = size(file.bytes) if file.bytes else "of unknown size"
+        say(f"    {file.name}  {about}  {file.url}")
 
 
 def _what_is_missing(

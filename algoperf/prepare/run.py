@@ -2,36 +2,22 @@
 
 import contextlib
 import errno
-import functools
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from algoperf.facts import UserError
 from algoperf.prepare import manifest as manifests
 from algoperf.prepare import raw as raw_files
-from algoperf.prepare.download import fetch
 from algoperf.prepare.lock import locked
 from algoperf.prepare.manifest import Entry, Manifest
-from algoperf.prepare.meter import Meter, Say, duration, files, size
-from algoperf.prepare.plan import Part, Places, Preparation, Raw, Source, Unit
+from algoperf.prepare.meter import Meter, Say, files, size
+from algoperf.prepare.plan import Part, Places, Preparation, Unit
+from algoperf.prepare.tasks import Sums, Task, find_tasks
 
-# Left over on the disk when all is written, for manifests and file system tables.
-SPARE_BYTES = 64_000_000
 UNFINISHED = "unfinished"
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is still to do for one part."""
-
-    part: Part
-    source: Source
-    raw: Raw
-    units: Sequence[Unit]  # all of them
-    left: Sequence[Unit]
 
 
 def prepare(
@@ -41,13 +27,17 @@ def prepare(
     say: Say,
     *,
     skip_checksums: bool = False,
-    download: bool = False,
+    download: bool | None = None,
 ) -> None:
     """Makes everything of a data set that is not there yet.
 
     Each file is written under another name, synced, renamed and entered in the
     manifest, in this order. So a process that is killed at any point has lost the file
     that it was at, and nothing else.
+
+    Args:
+      download: fetch raw files that are missing and have an address; without it, those
+        of a small data set are.
 
     Raises:
       UserError: raw files are missing or wrong, the disk is or gets full, another
@@ -57,25 +47,24 @@ def prepare(
     with disk_errors_are_named(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder):
-            manifest = forget_missing(folder, manifests.load(folder) or Manifest())
+            manifest = manifests.load(folder) or Manifest()
+            manifest = manifest.without_files(manifest.gone(folder))
             parts = {part.name for part in preparation.parts}
             if manifest.complete and parts <= set(manifest.finished):
                 say(f"{folder} is prepared already; --verify reads it all again.")
                 return
-            get = functools.partial(fetch, folder=raw_dir, say=say)
-            places = Places(raw_dir, folder)
-            tasks = [
-                _task(part, manifest, places, get if download else None, skip_checksums)
-                for part in preparation.parts
-                if part.name not in manifest.finished
-            ]
-            _announce(preparation, folder, tasks, say)
-            _check_space(folder, tasks)
+            tasks, sums = find_tasks(
+                preparation,
+                manifest,
+                Places(raw_dir, folder),
+                say,
+                skip_checksums=skip_checksums,
+                download=download,
+            )
             for task in tasks:
                 manifest = manifest.with_source(task.part.name, task.source.name)
             manifests.save(folder, manifest)
-            if not skip_checksums:
-                manifest = _check_raw(folder, manifest, tasks, say)
+            manifest = _check_raw(folder, manifest, sums, say)
             manifest = _make_all(folder, manifest, tasks, say)
             manifests.save(folder, replace(manifest, complete=True))
             _remove_leftovers(folder)
@@ -87,18 +76,6 @@ def _remove_leftovers(folder: Path) -> None:
     for pattern in (f".*.{UNFINISHED}", ".*.json.*"):
         for leftover in list(folder.rglob(pattern)):
             leftover.unlink()
-
-
-def forget_missing(folder: Path, manifest: Manifest) -> Manifest:
-    """The manifest without files that are gone or have another size."""
-    return manifest.without_files(
-        {
-            path
-            for path, entry in manifest.files.items()
-            if not (folder / path).is_file()
-            or (folder / path).stat().st_size != entry.bytes
-        }
-    )
 
 
 @contextlib.contextmanager
@@ -126,66 +103,13 @@ def disk_errors_are_named(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _task(
-    part: Part,
-    manifest: Manifest,
-    places: Places,
-    get: raw_files.Fetch | None,
-    skip_checksums: bool,
-) -> Task:
-    """What is left of a part; sizes are compared first, as that takes no time."""
-    begun = manifest.sources.get(part.name)
-    source, raw = raw_files.choose(part, begun, places, get)
-    if not skip_checksums:
-        raw_files.check_sizes(source, raw)
-    units = source.units(raw, places.folder)
-    left = [unit for unit in units if unit.path not in manifest.files]
-    return Task(part, source, raw, units, left)
-
-
-def _announce(
-    preparation: Preparation, folder: Path, tasks: Sequence[Task], say: Say
-) -> None:
-    say(f"{preparation.summary} -> {folder}")
-    for task in tasks:
-        say(f"  {task.part.name} from {task.source.name}:")
-        raw_files.tell(task.source, task.raw, say)
-        new = [unit for unit in task.left if not unit.adopt]
-        known = len(task.units) - len(task.left)
-        say(
-            f"    {files(len(new))} to make, {size(sum(u.bytes for u in new))}; "
-            f"{known:,} done before, {len(task.left) - len(new):,} to take as they are"
-        )
-    work_bytes = sum(unit.bytes for task in tasks for unit in task.left)
-    free = size(shutil.disk_usage(folder).free)
-    takes = duration(work_bytes / preparation.bytes_per_s)
-    say(f"  free on the disk: {free}; takes about {takes}, and reading checksums")
-
-
-def _check_space(folder: Path, tasks: Sequence[Task]) -> None:
-    new = [unit for task in tasks for unit in task.left if not unit.adopt]
-    need_bytes = sum(unit.bytes for unit in new) + SPARE_BYTES
-    free_bytes = shutil.disk_usage(folder).free
-    if need_bytes > free_bytes:
-        raise UserError(
-            f"{folder} needs {size(need_bytes)} on its disk, and {size(free_bytes)} "
-            "are free. Make room, or give another --data_dir."
-        )
-
-
-def _check_raw(
-    folder: Path, manifest: Manifest, tasks: Sequence[Task], say: Say
-) -> Manifest:
-    for task in tasks:
-        if not task.left:
-            continue  # the raw files have done their service
-        for file in raw_files.unchecked(task.source, task.raw, manifest):
-            path = task.raw[file.name]
-            meter = Meter(say, f"checking {file.name}", path.stat().st_size)
-            raw_files.check_digest(file, path, meter)
-            say(f"{file.name}: {file.digest.partition(':')[0]} is right")
-            manifest = manifest.with_raw(path, file.digest)
-            manifests.save(folder, manifest)
+def _check_raw(folder: Path, manifest: Manifest, sums: Sums, say: Say) -> Manifest:
+    for file, path in sums:
+        meter = Meter(say, f"checking {file.name}", path.stat().st_size)
+        raw_files.check_digest(file, path, meter)
+        say(f"{file.name}: {file.digest.partition(':')[0]} is right")
+        manifest = manifest.with_raw(path, file.digest)
+        manifests.save(folder, manifest)
     return manifest
 
 

@@ -28,8 +28,8 @@ def verify(preparation: Preparation, data_dir: Path, say: Say) -> Sequence[Damag
     Until then the data set counts as partial, and no training reads it.
 
     Raises:
-      UserError: nothing was prepared here, another process is preparing it, or the
-        counts per split are wrong though no file is damaged.
+      UserError: nothing was prepared here, the preparation has not ended, another
+        process is at it, or the counts per split are wrong though no file is damaged.
     """
     folder = data_dir / preparation.folder
     manifest = manifests.load(folder)
@@ -44,10 +44,22 @@ def verify(preparation: Preparation, data_dir: Path, say: Say) -> Sequence[Damag
         if damage:
             broken = {one.path for one in damage}
             manifests.save(folder, manifest.without_files(broken))
-        for part in preparation.parts:
-            if part.name in manifest.finished and not damage:
-                check_counts(part, manifest.of_part(part.name))
+        if not damage:
+            _check_complete(preparation, folder, manifest)
     return damage
+
+
+def _check_complete(preparation: Preparation, folder: Path, manifest: Manifest) -> None:
+    for part in preparation.parts:
+        if part.name in manifest.finished:
+            check_counts(part, manifest.of_part(part.name))
+    missing = [p.name for p in preparation.parts if p.name not in manifest.finished]
+    if missing or not manifest.complete:
+        raise UserError(
+            f"{folder} is not complete: nothing in it is damaged, but its preparation "
+            f"has not ended; to make: {', '.join(missing) or 'its last entry'}. The "
+            "command without --verify goes on with it."
+        )
 
 
 def _read_all(folder: Path, manifest: Manifest, say: Say) -> list[Damage]:

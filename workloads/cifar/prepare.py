@@ -42,6 +42,7 @@ def preparation(
     return Preparation(
         folder="cifar10",
         summary="CIFAR-10",
+        small=True,
         parts=(
             Part(
                 "cifar10",

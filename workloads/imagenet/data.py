@@ -74,6 +74,7 @@ class ImageNet:
                 example=int(rows[place]),
                 size=self._size,
                 with_randaugment=self._mixes,
+                strict=self._options.strict,
             )
 
         plan = self._plan(files, rows, image)

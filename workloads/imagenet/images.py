@@ -20,6 +20,7 @@ def train_image(
     example: int,
     size: int = IMAGE_SIZE,
     with_randaugment: bool = False,
+    strict: bool = False,
 ) -> np.ndarray:
     """A random crop, resized, mirrored every other time, and augmented if asked for.
 
@@ -31,6 +32,7 @@ def train_image(
       example: its number in the data set.
       size: height and width of the result in pixels.
       with_randaugment: whether to apply RandAugment too.
+      strict: decode below the crop too, where damage would not be noticed otherwise.
 
     Returns:
       uint8 [size, size, 3], the same for the same seed, epoch and example.
@@ -42,8 +44,9 @@ def train_image(
     draws = example_draws(seed, epoch, example, num_crop + 1 + NUM_DRAWS)
     box = training_box(*jpeg.size(data, name), draws[:num_crop])
     mirror = below(draws[num_crop], 2) == 1
-    pixels = jpeg.decode_top(data, name, box.top + box.height)
-    crop = pixels[box.top :, box.left : box.left + box.width]
+    rows = box.top + box.height
+    pixels = jpeg.decode(data, name) if strict else jpeg.decode_top(data, name, rows)
+    crop = pixels[box.top : rows, box.left : box.left + box.width]
     image = resize_to_uint8(crop, size, mirror)
     if with_randaugment:
         image = randaugment(image, draws[num_crop + 1 :], size / IMAGE_SIZE)

@@ -1,6 +1,7 @@
 """Image files to pixels. ImageNet's are JPEG, bar a PNG and some in CMYK."""
 
 import io
+import re
 
 import numpy as np
 import simplejpeg
@@ -14,7 +15,9 @@ _END_OF_IMAGE = b"\xff\xd9"
 _BASELINE = (0xC0, 0xC1)  # start of frame of Huffman-coded sequential JPEG
 # Smooth upsampling of the colours looks at one row of them below, two rows of pixels.
 _ROWS_OF_CONTEXT = 2
-_BYTES_LEFT_OVER = "extraneous bytes before marker"  # libjpeg's JWRN_EXTRANEOUS_DATA
+# libjpeg's JWRN_EXTRANEOUS_DATA
+_BYTES_LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker")
+_PADDING = b"\0\xff"
 
 
 class CorruptImage(UserError):
@@ -48,17 +51,24 @@ def size(data: bytes, name: str) -> tuple[int, int]:
 def decode(data: bytes, name: str) -> np.ndarray:
     """All pixels of a JPEG or PNG file, uint8 [height, width, 3] in RGB.
 
-    The inverse DCT is the accurate one, so a JPEG equals Pillow's bit by bit.
+    The inverse DCT is the accurate one, so a JPEG equals Pillow's bit by bit. Padding
+    before the end of the file is allowed.
 
     Raises:
       CorruptImage: the file is damaged or cut short, be it by its last byte.
     """
     if data.startswith(_PNG):
         return _decode_png(data, name)
-    _, _, colorspace, _ = _header(data, name)
+    height, width, colorspace, _ = _header(data, name)
     if colorspace == "CMYK":
         return _decode_cmyk(data, name)
-    return _decode_rgb(data, name)
+    pixels = np.empty((height, width, 3), np.uint8)
+    try:
+        simplejpeg.decode_jpeg(data, buffer=pixels)
+    except ValueError as error:
+        if not _is_padding(data, str(error)):
+            raise CorruptImage(name, str(error)) from None
+    return pixels
 
 
 def decode_top(data: bytes, name: str, rows: int) -> np.ndarray:
@@ -85,7 +95,7 @@ def decode_top(data: bytes, name: str, rows: int) -> np.ndarray:
         simplejpeg.decode_jpeg(shorter, buffer=pixels)
     except ValueError as error:
         # It comes after the pixels were written.
-        if _BYTES_LEFT_OVER not in str(error):
+        if not _BYTES_LEFT_OVER.search(str(error)):
             raise CorruptImage(name, str(error)) from None
     return pixels[:rows]
 
@@ -98,11 +108,16 @@ def _header(data: bytes, name: str) -> tuple[int, int, str, str]:
     return int(height), int(width), colours, subsampling
 
 
-def _decode_rgb(data: bytes, name: str) -> np.ndarray:
-    try:
-        return simplejpeg.decode_jpeg(data)
-    except ValueError as error:
-        raise CorruptImage(name, str(error)) from None
+def _is_padding(data: bytes, warning: str) -> bool:
+    """Whether all that the decoder warns of is padding before the end of the image.
+
+    Damaged pixels leave bytes over too, but those are not zero.
+    """
+    match = _BYTES_LEFT_OVER.search(warning)
+    if match is None or not data.endswith(_END_OF_IMAGE):
+        return False
+    end = len(data) - len(_END_OF_IMAGE)
+    return not data[end - int(match[1]) : end].strip(_PADDING)
 
 
 def _decode_cmyk(data: bytes, name: str) -> np.ndarray:

@@ -57,6 +57,7 @@ def preparation(zipped: tuple[RawFile, ...] = ZIPPED) -> Preparation:
     return Preparation(
         folder="mnist",
         summary="MNIST",
+        small=True,
         parts=(
             Part(
                 "mnist",
