@@ -40,10 +40,11 @@ from algoperf.optax_submission import make_train_step
 from algoperf.prepare.run import prepare
 from algoperf.workload import Workload
 from workloads.catalog import CATALOG
+from workloads.fastmri.files import IMAGE_SIZE
 from workloads.fastmri.kspace import prepare_slices
 from workloads.fastmri.prepare import Sizes, preparation
 from workloads.fastmri.ssim import structural_similarity
-from workloads.fastmri.workload import IMAGE_SIZE, KSPACE, build
+from workloads.fastmri.workload import KSPACE, build
 
 VOLUME_SLICES, VOLUMES = 8, 4  # of the files made here, for training
 WARMUP_STEPS = 5

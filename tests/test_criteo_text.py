@@ -83,6 +83,11 @@ def test_a_line_with_another_number_of_fields_is_named(count):
     [
         (0, "x", "0, 1"),
         (0, "2", "0, 1"),
+        (0, "-2", "0, 1"),
+        (3, " 5", "an integer below 2^32"),
+        (3, "5 ", "an integer below 2^32"),
+        (3, "0x1F", "an integer below 2^32"),
+        (20, "0x123456", "hexadecimal digits"),
         (1, "3.5", "an integer below 2^32"),
         (2, "-", "an integer below 2^32"),
         (13, "4294967296", "an integer below 2^32"),

@@ -122,6 +122,27 @@ def test_a_slice_that_is_not_finite_is_named(tmp_path):
     assert str(error.value).startswith(f"{path} is damaged: slice 0 of kspace is not")
 
 
+@pytest.mark.parametrize(
+    ("maximum", "text"),
+    [
+        (np.ones(2), "[1. 1.]"),
+        ("much", "much"),
+        (np.nan, "nan"),
+        (np.inf, "inf"),
+        (-1.0, "-1.0"),
+    ],
+)
+def test_a_maximum_that_is_no_number_is_named(tmp_path, maximum, text):
+    path = tiny.write(tmp_path) / "singlecoil_val/file99.h5"
+    with h5py.File(path, "r+") as file:
+        file.attrs["max"] = maximum
+    with pytest.raises(UserError) as error:
+        read(tmp_path, "test")
+    assert str(error.value) == (
+        f"{path} is damaged: its attribute 'max' is {text}. Unpack or fetch it again."
+    )
+
+
 def test_missing_files_are_counted(tmp_path):
     (tiny.write(tmp_path) / "singlecoil_train/file2.h5").unlink()
     with pytest.raises(UserError) as error:

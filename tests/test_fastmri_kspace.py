@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import skimage.metrics
 from plain_graphs import dataless
 
 from algoperf.facts import UserError
@@ -221,6 +222,34 @@ def test_similarity_is_the_mean_over_all_windows():
     )
     np.testing.assert_allclose(ours, expected, atol=1e-5)
     assert ours[3] < 0
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-4])
+def test_similarity_is_the_one_of_scikit_image(scale):
+    # fastMRI's pixels are about 1e-4.
+    x = scale * RANDOM.random((5, 320, 320)).astype(np.float32)
+    y = (0.7 * x + 0.3 * scale * RANDOM.random(x.shape)).astype(np.float32)
+    ranges = x.max(axis=(1, 2))
+    expected = [
+        skimage.metrics.structural_similarity(
+            *(image.astype(float) for image in pair),
+            win_size=7,
+            data_range=float(data_range),
+            use_sample_covariance=True,
+        )
+        for *pair, data_range in zip(x, y, ranges, strict=True)
+    ]
+    ours = jax.jit(structural_similarity)(x, y, ranges)
+    np.testing.assert_allclose(ours, expected, atol=2e-5)
+
+
+def test_similarity_is_that_of_each_image_whatever_is_beside_it():
+    x, y = RANDOM.random((2, 5, 30, 30)).astype(np.float32)
+    together = structural_similarity(x, y, np.ones(5))
+    alone = [
+        structural_similarity(x[i : i + 1], y[i : i + 1], np.ones(1)) for i in range(5)
+    ]
+    np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-7)
 
 
 def test_an_image_is_like_itself_and_blank_images_are_alike():

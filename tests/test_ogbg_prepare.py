@@ -148,6 +148,18 @@ def test_values_that_cannot_be(tmp_path, name, new, text):
     assert "etch it again" in found or "etch them again" in found
 
 
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [(NODES, 9), ("raw/edge-feat.csv.gz", 3), (EDGES, 2), (LABELS, 128)],
+)
+def test_a_column_that_is_missing_is_named(tmp_path, name, columns):
+    lines = tiny.csv_files()[name].splitlines()
+    shorter = b"".join(line.rpartition(b",")[0] + b"\n" for line in lines)
+    assert refused(tmp_path, {name: gzip.compress(shorter)}).endswith(
+        f"{name} has {columns - 1} columns, and should have {columns}. Fetch it again."
+    )
+
+
 @pytest.mark.parametrize("cut", [1, 40, 200])
 def test_a_file_that_is_cut_short_is_named(tmp_path, cut):
     whole = gzip.compress(tiny.csv_files()[NODES], 1)

@@ -1,6 +1,7 @@
 """`algoperf prepare` of fastMRI: from archives and files to records, and damage."""
 
 import lzma
+from dataclasses import replace
 from pathlib import Path
 
 import image_files
@@ -181,7 +182,7 @@ def test_a_damaged_archive_is_named(official, tmp_path, damage):
 
 def test_an_archive_with_too_few_volumes_is_named(official, tmp_path):
     raw = archives(official, tmp_path / "raw")
-    more = Sizes((4, 102), tiny.SIZES.slices, tiny.SIZES.volume_bytes)
+    more = replace(tiny.SIZES, volumes=(4, 102))
     with pytest.raises(UserError) as error:
         quietly(raw, tmp_path, more)
     assert str(error.value) == (
@@ -256,3 +257,14 @@ def test_the_name_of_a_volume_may_be_long(tmp_path):
     found = files.SliceFiles(tmp_path / "fastmri", "validation", tiny.SIZE)
     assert len(found) == tiny.EXAMPLES["validation"]
     assert name in records(tmp_path, "val")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_images_of_another_size_are_refused_before_a_run(official, tmp_path, packed):
+    raw = archives(official, tmp_path / "raw") if packed else official
+    larger = replace(tiny.SIZES, image_size=10)
+    with pytest.raises(UserError) as error:
+        quietly(raw, tmp_path / "data", larger)
+    assert "has images of 8x8 pixels from 20x" in str(error.value)
+    assert "of k-space, and should have 10x10 from 10 or more" in str(error.value)
+    assert not list((tmp_path / "data").rglob("*.npy"))

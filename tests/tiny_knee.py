@@ -26,7 +26,10 @@ EXAMPLES: Mapping[Split, int] = {
     "test": 3,
 }
 SIZES = Sizes(
-    volumes=(len(TRAIN), len(VAL)), slices=(7, 103), volume_bytes=ROWS * 16 * 8
+    volumes=(len(TRAIN), len(VAL)),
+    slices=(7, 103),
+    volume_bytes=ROWS * 16 * 8,
+    image_size=SIZE,
 )
 
 

@@ -78,6 +78,7 @@ def preparation(sizes: Sizes | None = None) -> Preparation:
                 (
                     _source("AlgoPerf's files", tuple(_chunks(sizes, ""))),
                     _source("AlgoPerf's files, .csv", tuple(_chunks(sizes, ".csv"))),
+                    _source("AlgoPerf's files, .gz", tuple(_chunks(sizes, ".gz"))),
                     _source("Criteo's files", tuple(_days(sizes, ".gz"))),
                     _source("Criteo's files, unpacked", tuple(_days(sizes, ""))),
                     _source("Criteo's files, .csv", tuple(_days(sizes, ".csv"))),

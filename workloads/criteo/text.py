@@ -25,6 +25,8 @@ BLOCK_BYTES = 8 << 20  # parsed at a time, by one thread
 MISSING = b"00000000"
 _MAX_COUNT = np.iinfo(DTYPE).max
 _HEX = b"0123456789abcdefABCDEF"
+_NEVER = (b" ", b"x", b"X")
+_LABELS = (b"0", b"1", b"-1", b"")
 _COUNT = re.compile(rb"(-?\d+)?")
 _CATEGORY = re.compile(rb"-1|[0-9a-fA-F]{0,30}")
 
@@ -64,13 +66,17 @@ def parse(text: bytes, path: Path, first_line: int = 1) -> np.ndarray:
         hexadecimal, or no label.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     try:
+        # Arrow would take these for numbers.
+        if any(character in text for character in _NEVER):
+            raise ValueError("a space, or an x")
         columns = _columns(text)
         rows = np.empty((len(columns[0]), NUM_COLUMNS), DTYPE)
         for place, column in enumerate(columns[: 1 + NUM_COUNTS]):
             rows[:, place] = _counts(column)
-        if len(rows) and rows[:, 0].max() > 1:
+        if not pc.all(pc.is_in(columns[0], pa.array([0, 1, None]))).as_py():
             raise ValueError("a label is neither 0 nor 1")
         for place, column in enumerate(columns[1 + NUM_COUNTS :]):
             rows[:, 1 + NUM_COUNTS + place] = category_ids(_categories(column), place)
@@ -154,9 +160,10 @@ def _not_allowed(place: int, field: bytes) -> str:
     """What a field should be instead; nothing if it is right."""
     if place > NUM_COUNTS:
         return "" if _CATEGORY.fullmatch(field) else "hexadecimal digits"
-    most, allowed = (_MAX_COUNT, "an integer below 2^32") if place else (1, "0, 1")
-    is_right = _COUNT.fullmatch(field) and int(field or 0) <= most
-    return "" if is_right else allowed
+    if place == 0:
+        return "" if field in _LABELS else "0, 1"
+    is_right = _COUNT.fullmatch(field) and int(field or 0) <= _MAX_COUNT
+    return "" if is_right else "an integer below 2^32"
 
 
 def _blocks(path: Path, start: int, stop: int) -> Iterator[tuple[int, bytes]]:

@@ -11,6 +11,7 @@ from algoperf.facts import UserError
 from workloads.fastmri import hdf5, records
 from workloads.fastmri.hdf5 import Shape, Slice
 
+IMAGE_SIZE = 320  # pixels a side
 VALIDATION_VOLUMES = 100  # of the official validation set, by name; the rest is test
 PREPARED = "slices"
 # The names of the official folders, and those that AlgoPerf gives them.
@@ -112,19 +113,28 @@ def _official(path: Path) -> Volume:
     return Volume(path.stem, path, shape, volume_max, read)
 
 
+def check_shape(name: str | Path, shape: Shape, size: int) -> None:
+    """Refuses images of another size, and k-space that is smaller than they are.
+
+    Raises:
+      UserError: names the file, and what it has.
+    """
+    _, rows, columns, found = shape
+    if found != size or min(rows, columns) < size:
+        raise UserError(
+            f"{name} has images of {found}x{found} pixels from {rows}x"
+            f"{columns} of k-space, and should have {size}x{size} from {size} or "
+            "more each way. Take the files of fastMRI's single-coil knee data."
+        )
+
+
 def _check(volumes: Sequence[Volume], size: int) -> None:
     for volume in volumes:
-        _, rows, columns, found = volume.shape
+        check_shape(volume.path, volume.shape, size)
         first = volumes[0]
-        if found != size or min(rows, columns) < size:
+        if volume.shape.rows != first.shape.rows:
             raise UserError(
-                f"{volume.path} has images of {found}x{found} pixels from {rows}x"
-                f"{columns} of k-space, and should have {size}x{size} from {size} or "
-                "more each way. Take the files of fastMRI's single-coil knee data."
-            )
-        if rows != first.shape.rows:
-            raise UserError(
-                f"{volume.path} has {rows} rows of k-space, and {first.path} has "
-                f"{first.shape.rows}; all of a data set must have as many. Take the "
-                "files of fastMRI's single-coil knee data."
+                f"{volume.path} has {volume.shape.rows} rows of k-space, and "
+                f"{first.path} has {first.shape.rows}; all of a data set must have as "
+                "many. Take the files of fastMRI's single-coil knee data."
             )

@@ -36,6 +36,11 @@ class Contents(NamedTuple):
     targets: np.ndarray
     volume_max: float
 
+    @property
+    def shape(self) -> Shape:
+        """Slices and sizes."""
+        return Shape(*self.kspace.shape, self.targets.shape[-1])
+
 
 def describe(path: Path) -> tuple[Shape, float]:
     """The shape of a volume and its largest pixel, without reading its slices.
@@ -46,7 +51,7 @@ def describe(path: Path) -> tuple[Shape, float]:
       UserError: the file is damaged, or is not of fastMRI's single-coil data.
     """
     with _opened(path, path) as file:
-        return _shape(file, path), _maximum(file)
+        return _shape(file, path), _maximum(file, path)
 
 
 def read_slice(path: Path, index: int) -> Slice:
@@ -73,7 +78,7 @@ def read_volume(source: Path | bytes, name: str | Path) -> Contents:
     """
     with _opened(source, name) as file:
         _shape(file, name)
-        contents = Contents(file[_KSPACE][:], file[_TARGETS][:], _maximum(file))
+        contents = Contents(file[_KSPACE][:], file[_TARGETS][:], _maximum(file, name))
     for key, array in ((_KSPACE, contents.kspace), (_TARGETS, contents.targets)):
         bad = ~np.isfinite(array).all(axis=(1, 2))
         if bad.any():
@@ -104,8 +109,12 @@ def _h5py() -> Any:
     return h5py
 
 
-def _maximum(file: Any) -> float:
-    return float(file.attrs.get(_MAXIMUM, 0.0))
+def _maximum(file: Any, name: str | Path) -> float:
+    found = np.asarray(file.attrs.get(_MAXIMUM, 0.0))
+    is_number = found.size == 1 and np.issubdtype(found.dtype, np.number)
+    if not is_number or not 0 <= found.item() < np.inf:
+        raise _damaged(name, f"its attribute {_MAXIMUM!r} is {found!s:.40}")
+    return float(found.item())
 
 
 def _shape(file: Any, name: str | Path) -> Shape:

@@ -21,7 +21,13 @@ from algoperf.prepare.plan import (
 )
 from workloads import tar_members
 from workloads.fastmri import hdf5
-from workloads.fastmri.files import OFFICIAL, PREPARED, hdf5_files
+from workloads.fastmri.files import (
+    IMAGE_SIZE,
+    OFFICIAL,
+    PREPARED,
+    check_shape,
+    hdf5_files,
+)
 from workloads.fastmri.records import write_records
 
 _ASK = "fastmri.med.nyu.edu (free, by e-mail)"
@@ -39,6 +45,7 @@ class Sizes:
     volumes: tuple[int, int] = (973, 199)
     slices: tuple[int, int] = (34_742, 7_135)
     volume_bytes: int = 83_000_000
+    image_size: int = IMAGE_SIZE
 
 
 def preparation(sizes: Sizes | None = None) -> Preparation:
@@ -65,7 +72,7 @@ def _sources(folder: str, volumes: int, sizes: Sizes) -> tuple[Source, ...]:
             Source(
                 name,
                 (RawFile(name, how_to_get=archives[0]),),
-                functools.partial(_from_files, folder, name, volumes),
+                functools.partial(_from_files, folder, name, volumes, sizes),
                 nothing_to_finish,
             )
             for name in unpacked
@@ -83,7 +90,7 @@ def _sources(folder: str, volumes: int, sizes: Sizes) -> tuple[Source, ...]:
 
 
 def _from_files(
-    folder: str, name: str, volumes: int, raw: Raw, target: Path
+    folder: str, name: str, volumes: int, sizes: Sizes, raw: Raw, target: Path
 ) -> list[Unit]:
     """The files beside the one that was found."""
     place = raw[name].parent
@@ -94,16 +101,17 @@ def _from_files(
         Unit(
             _path(folder, number),
             folder,
-            _bytes(path),
+            _bytes(path, sizes.image_size),
             functools.partial(_convert, path),
         )
         for number, path in enumerate(paths)
     ]
 
 
-def _bytes(path: Path) -> int:
-    """What is written of a volume; a damaged file is noticed before work begins."""
+def _bytes(path: Path, image_size: int) -> int:
+    """What is written of a volume; a wrong file is noticed before work begins."""
     shape, _ = hdf5.describe(path)
+    check_shape(path, shape, image_size)
     return shape.slices * (8 * shape.rows * shape.columns + 4 * shape.size**2)
 
 
@@ -120,15 +128,17 @@ def _from_archive(
             _path(folder, number),
             folder,
             sizes.volume_bytes,
-            functools.partial(_unpack, archive, number),
+            functools.partial(_unpack, archive, number, sizes.image_size),
         )
         for number in range(volumes)
     ]
 
 
-def _unpack(archive: "_Archive", number: int, target: Path) -> int:
+def _unpack(archive: "_Archive", number: int, image_size: int, target: Path) -> int:
     name, content = archive.volume(number)
-    contents = hdf5.read_volume(content, f"{name} in {archive.path}")
+    what = f"{name} in {archive.path}"
+    contents = hdf5.read_volume(content, what)
+    check_shape(what, contents.shape, image_size)
     return write_records(target, PurePosixPath(name).stem, contents)
 
 

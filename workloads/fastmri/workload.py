@@ -15,11 +15,11 @@ from algoperf.random_data import Drawn, RandomSource
 from algoperf.workload import Workload, first_of_two
 from workloads.fastmri import phantoms
 from workloads.fastmri.data import KneeSlices, slices_in_memory
+from workloads.fastmri.files import IMAGE_SIZE
 from workloads.fastmri.kspace import prepare_slices
 from workloads.fastmri.reconstruction import RECONSTRUCTION, mean_absolute_error
 from workloads.fastmri.unet import UNet, feed_unet
 
-IMAGE_SIZE = 320  # pixels a side
 KSPACE = (640, 372)  # rows, and the most frequent number of columns
 MINI_SEED = 2018  # of the generated phantoms
 

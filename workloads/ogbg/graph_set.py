@@ -11,6 +11,8 @@ import numpy as np
 
 from algoperf.facts import UserError
 
+# Of ogbg-molpcba: features of a node and of an edge, labels of a graph.
+NODE_FEATURES, EDGE_FEATURES, TASKS = 9, 3, 128
 MISSING = -1  # a label that nobody has measured
 
 # What NumPy and zipfile raise for files that are damaged or something else.

@@ -15,7 +15,14 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from algoperf.facts import UserError
-from workloads.ogbg.graph_set import GraphSet, from_numbers, small_integers
+from workloads.ogbg.graph_set import (
+    EDGE_FEATURES,
+    NODE_FEATURES,
+    TASKS,
+    GraphSet,
+    from_numbers,
+    small_integers,
+)
 
 # Name of a split -> its file of rows, a line each.
 SPLIT_FILES = {
@@ -33,6 +40,14 @@ _RAW_FILES = {
 }
 FILES = (*_RAW_FILES.values(), *SPLIT_FILES.values())
 _BLOCK_BYTES = 1 << 24  # of text that is parsed at once
+_WIDTHS = {
+    "nodes": NODE_FEATURES,
+    "edges": EDGE_FEATURES,
+    "ends": 2,
+    "num_nodes": 1,
+    "num_edges": 1,
+    "labels": TASKS,
+}
 _SMALL = {"nodes", "edges"}  # most of the numbers: uint8 from the beginning
 _COLUMNS = [f"f{i}" for i in range(128)]  # pyarrow's names for columns without a name
 
@@ -69,10 +84,15 @@ def read_graphs(files: Files) -> GraphSet:
     Raises:
       UserError: a file is missing or damaged, or the files do not fit each other.
     """
-    arrays: dict[str, Any] = {
-        name: _read(files(file), small=name in _SMALL)
-        for name, file in _RAW_FILES.items()
-    }
+    arrays: dict[str, Any] = {}
+    for name, file in _RAW_FILES.items():
+        arrays[name] = _read(files(file), small=name in _SMALL)
+        found, wanted = arrays[name].shape[1], _WIDTHS[name]
+        if found != wanted:
+            raise UserError(
+                f"{files(file).name} has {found} columns, and should have {wanted}. "
+                "Fetch it again."
+            )
     for name in ("num_nodes", "num_edges"):
         arrays[name] = _column(files(_RAW_FILES[name]), arrays[name])
     count = len(arrays["labels"])

@@ -8,19 +8,26 @@ from typing import Any
 import numpy as np
 
 from algoperf.facts import UserError
-from workloads.ogbg.graph_set import GraphSet, from_numbers, joined
+from workloads.ogbg.graph_set import (
+    EDGE_FEATURES,
+    NODE_FEATURES,
+    TASKS,
+    GraphSet,
+    from_numbers,
+    joined,
+)
 from workloads.tfds_layout import example_type
 
 HOME = "ogbg_molpcba/0.1.3"
 _AT_ONCE = 4_096  # records that become arrays together
 # Feature -> its list in the proto, and its length per node, edge or graph.
 _FEATURES = {
-    "node_feat": ("float_list", 9),
-    "edge_feat": ("float_list", 3),
+    "node_feat": ("float_list", NODE_FEATURES),
+    "edge_feat": ("float_list", EDGE_FEATURES),
     "edge_index": ("int64_list", 2),
     "num_nodes": ("int64_list", 1),
     "num_edges": ("int64_list", 1),
-    "labels": ("float_list", 128),
+    "labels": ("float_list", TASKS),
 }
 
 

@@ -13,13 +13,18 @@ from algoperf.eval_cache import EvalCache
 from algoperf.facts import Facts, Split
 from algoperf.workload import Workload
 from workloads.ogbg.data import PackedGraphs, read_split
-from workloads.ogbg.graph_set import MISSING, GraphSet, starts
+from workloads.ogbg.graph_set import (
+    EDGE_FEATURES,
+    MISSING,
+    NODE_FEATURES,
+    GraphSet,
+    starts,
+)
 from workloads.ogbg.losses import GRAPH_LABELS, label_cross_entropy
 from workloads.ogbg.model import GraphNetwork, Graphs, feed_graphs
 from workloads.ogbg.molecules import molecules
 from workloads.ogbg.packing import Room
 
-NODE_FEATURES, EDGE_FEATURES = 9, 3
 ROOM = Room(nodes=26, edges=56)  # ogbg-molpcba's means
 MINI_ROOM = Room(nodes=14, edges=30)
 MINI_SEED = 2020  # of the generated molecules
