@@ -73,21 +73,23 @@ def write_days(folder: Path, suffix: str = "") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for day in range(len(SIZES.day_rows)):
         content = b"".join(day_lines(day))
-        packed = gzip.compress(content) if suffix == ".gz" else content
-        (folder / f"day_{day}{suffix}").write_bytes(packed)
+        _write(folder / f"day_{day}{suffix}", content)
     return folder
 
 
 def write_chunks(folder: Path, suffix: str = "") -> Path:
-    """AlgoPerf's files."""
+    """AlgoPerf's files, gzipped if the suffix says so."""
     folder.mkdir(parents=True, exist_ok=True)
     for day in range(len(SIZES.day_rows)):
         lines = day_lines(day)
         for number, start in enumerate(range(0, len(lines), SIZES.chunk_rows)):
             part = lines[start : start + SIZES.chunk_rows]
-            path = folder / f"day_{day}_{number:02d}{suffix}"
-            path.write_bytes(b"".join(part))
+            _write(folder / f"day_{day}_{number:02d}{suffix}", b"".join(part))
     return folder
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
 
 
 def prepared(folder: Path) -> Path:

@@ -80,12 +80,15 @@ def _attend(block, number, fields, asking, looked_at, causal=False):
         )
         for i in range(len(q)):
             seen = i + 1 if causal else len(k)
-            scores = np.array([q[i] @ k[j] for j in range(seen)]) / math.sqrt(
-                q.shape[1]
-            )
+            scores = attention_logits(q[i], k[:seen])
             weights = np.exp(scores - scores.max())
             result[i] += (weights / weights.sum()) @ v[:seen] @ out[head]
     return result
+
+
+def attention_logits(query, keys) -> np.ndarray:
+    """[key]: scaled products (Vaswani et al. 2017, equation 1)."""
+    return np.array([query @ key for key in keys]) / math.sqrt(len(query))
 
 
 def _mlp(block, fields, x):

@@ -162,7 +162,5 @@ def test_what_is_allowed_is_not_found(tmp_path, source):
 def test_bundled_submissions_break_no_rule():
     root = Path(__file__).parents[1] / "submissions"
     files = sorted(root.rglob("submission.py"))
-    # It needs the workload's own batch size, which only this harness tells.
-    files = [file for file in files if file.parent.name != "step_law"]
     assert len(files) > 10
     assert findings(files, ["wmt", "mnist", "digits"]) == ()

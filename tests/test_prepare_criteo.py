@@ -46,7 +46,7 @@ def test_criteos_files_become_rows(tmp_path, suffix):
     assert names == ["day_00.npy", "day_01.npy", "day_02.npy", "day_02.npy"]
 
 
-@pytest.mark.parametrize("suffix", ["", ".csv"])
+@pytest.mark.parametrize("suffix", ["", ".csv", ".gz"])
 def test_algoperfs_files_become_rows(tmp_path, suffix):
     folder = made(tmp_path, logs.write_chunks(tmp_path / "raw", suffix))
     assert_right(folder)

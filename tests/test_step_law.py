@@ -1,5 +1,6 @@
 """The step law's numbers, by hand, and that it trains a language model."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -32,7 +33,7 @@ def test_batch_and_rate_follow_the_law(step_law, name, tokens, sequence, params)
     workload = load(name) if name.endswith("mini") else without_data(name)
     functions = step_law.init_optimizer_state.__globals__
     assert functions["non_embedding_params"](workload) == params
-    assert functions["num_tokens"](workload) == tokens
+    assert functions["num_tokens"]() == tokens
     rate = functions["learning_rate"](workload)
     np.testing.assert_allclose(rate, 1.79 * params**-0.713 * tokens**0.307)
 
@@ -43,3 +44,11 @@ def test_it_trains_a_language_model(step_law):
     assert seen.recompiled == ()
     assert not seen.nonfinite
     assert seen.metrics["validation/ppl"] < 1_300  # 1,024 tokens, and it began
+
+
+@pytest.mark.parametrize("name", ["wmt_mini", "finewebedu_lm_mini", "mnist_mini"])
+def test_examples_have_as_many_tokens_as_it_says(step_law, name):
+    step_law.get_batch_size(name)
+    inputs = jax.tree.leaves(load(name).example_batch["inputs"])[0]
+    tokens = inputs.shape[1] if name != "mnist_mini" else 1
+    assert step_law.init_optimizer_state.__globals__["tokens_per_example"]() == tokens

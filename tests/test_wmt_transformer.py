@@ -44,6 +44,29 @@ def test_logits_are_those_of_plain_numpy(fields):
         )
 
 
+@every_variant
+def test_the_largest_attention_logit_is_the_one_of_plain_numpy(fields, monkeypatch):
+    model = model_of(**fields)
+    params = random_params(model)
+    batch = padded(SOURCES, 8), padded(TARGETS, 8)
+    _, written = model.apply({"params": params}, *batch, mutable=["intermediates"])
+    largest = []
+    plain = plain_transformer.attention_logits
+
+    def recorded(query, keys):
+        logits = plain(query, keys)
+        largest.append(logits.max())
+        return logits
+
+    monkeypatch.setattr(plain_transformer, "attention_logits", recorded)
+    for source, target in zip(SOURCES, TARGETS, strict=True):
+        read = np.append(0, target[:-1])
+        plain_transformer.logits(params, FIELDS | fields, source, read)
+    sown = jax.tree.leaves(written)
+    assert len(sown) == 3 * FIELDS["depth"]
+    np.testing.assert_allclose(max(map(float, sown)), max(largest), rtol=1e-4)
+
+
 def packed_logits(model, params, row_length=24):
     """The logits of the sentences, from one row that has them all."""
     pairs = list(zip(SOURCES, TARGETS, strict=True))

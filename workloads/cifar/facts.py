@@ -17,7 +17,7 @@ _FILES = DataFiles(
     ),
     how_to_get=(
         "`algoperf prepare --workload=cifar --data_dir=DIR`, with "
-        "cifar-10-binary.tar.gz in --raw_dir=RAW or with --download"
+        "cifar-10-binary.tar.gz in --raw_dir=RAW, or it is downloaded"
     ),
 )
 

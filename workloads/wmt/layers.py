@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from algoperf.dynamics import MAX_ATTENTION_LOGIT
 from algoperf.facts import chosen
 from algoperf.layers import Dropout
 
@@ -59,6 +60,10 @@ class Attention(nn.Module):
         queries = _by_head(self.query(self.temperature * x))
         queries = queries / jnp.sqrt(queries.shape[-1]).astype(queries.dtype)
         scores = jnp.einsum("...qd,...kd->...qk", queries, keys)
+        if self.is_mutable_collection("intermediates"):
+            allowed = True if mask is None else mask
+            largest = jnp.max(scores, initial=-jnp.inf, where=allowed)
+            self.sow("intermediates", MAX_ATTENTION_LOGIT, largest)
         if mask is not None:
             # The lowest number, not minus infinity: a row of padding sees nothing.
             scores = jnp.where(mask, scores, jnp.finfo(scores.dtype).min)

@@ -3,54 +3,63 @@
 For N parameters without the embedding and D tokens of training the law has the learning
 rate 1.79 N^-0.713 D^0.307 and batches of 0.58 D^0.571 tokens. D is what the workload's
 own batch size makes of its step hint; the schedule ends after D tokens. An example of
-anything but token ids counts as one token: there the law says nothing, and this runs.
+anything but tokens counts as one token: there the law says nothing, and this runs.
 """
 
 import math
 from types import SimpleNamespace
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from algoperf.optax_submission import optax_submission, update_params  # noqa: F401
 from algoperf.schedules import warmup_cosine
 from algoperf.spec import ParameterType
-from workloads import catalog, loading
+from workloads import catalog
+
+# Base workload -> tokens of an example.
+SEQUENCE_TOKENS = {
+    "wmt": 256,
+    "wmt_mini": 32,
+    "finewebedu_lm": 1024,
+    "finewebedu_lm_mini": 64,
+}
+# Which workload this is: `get_batch_size` alone is told, and it is called first.
+trained = SimpleNamespace(name="")
 
 
 def get_batch_size(workload_name):
-    is_mini = catalog.get(workload_name).scale == "mini"
-    workload = (loading.load if is_mini else loading.without_data)(workload_name)
-    examples = 0.58 * num_tokens(workload) ** 0.571 / tokens_per_example(workload)
+    trained.name = workload_name
     devices = jax.device_count()
-    return max(round(examples / devices), 1) * devices
+    return max(round(batch_tokens() / tokens_per_example() / devices), 1) * devices
 
 
 def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
-    batch_tokens = get_batch_size(workload.facts.name) * tokens_per_example(workload)
     point = SimpleNamespace(
         learning_rate=learning_rate(workload), warmup_factor=0.05, grad_clip=1.0
     )
-    schedule = warmup_cosine(point, num_tokens(workload) // batch_tokens)
+    a_step = get_batch_size(trained.name) * tokens_per_example()
+    schedule = warmup_cosine(point, num_tokens() // a_step)
     adamw = optax.adamw(schedule, b1=0.9, b2=0.95, eps=1e-8, weight_decay=0.1)
     _, init, _ = optax_submission(lambda *_: adamw, hyperparameters=point)
     return init(workload, model_params, model_state, hyperparameters, rng)
 
 
 def learning_rate(workload):
-    rate = 1.79 * non_embedding_params(workload) ** -0.713
-    return rate * num_tokens(workload) ** 0.307
+    return 1.79 * non_embedding_params(workload) ** -0.713 * num_tokens() ** 0.307
 
 
-def num_tokens(workload):
-    tokens = workload.facts.batch_size * tokens_per_example(workload)
-    return workload.step_hint * tokens
+def batch_tokens():
+    return 0.58 * num_tokens() ** 0.571
 
 
-def tokens_per_example(workload):
-    inputs = jax.tree.leaves(workload.example_batch["inputs"])[0]
-    return inputs.shape[1] if inputs.ndim == 2 and inputs.dtype == jnp.int32 else 1
+def num_tokens():
+    facts = catalog.get(trained.name)
+    return facts.step_hint * facts.batch_size * tokens_per_example()
+
+
+def tokens_per_example():
+    return SEQUENCE_TOKENS.get(catalog.get(trained.name).base, 1)
 
 
 def non_embedding_params(workload):
