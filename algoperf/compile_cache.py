@@ -8,6 +8,7 @@ end. So no locks are needed, also on network file systems.
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,13 +29,15 @@ class CacheUse:
     """What a cache did while it was in use; `saved_s` by JAX's own count.
 
     JAX keeps the seconds that a program took to compile in whole seconds, rounded
-    down; what a hit took to read is subtracted.
+    down; what a hit took to read is subtracted. `problem` is why new programs were not
+    kept: a folder that is full or may only be read is used as far as it goes.
     """
 
     folder: str | None
     hits: int = 0
     misses: int = 0
     saved_s: float = 0.0
+    problem: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -47,23 +50,33 @@ def compile_cache(folder: Path | None) -> Iterator[CacheUse]:
     Without a folder JAX goes on as it is configured, which may be with a cache
     (JAX_COMPILATION_CACHE_DIR); its use is counted too.
 
-    Raises:
-      OSError: the folder cannot be made or written.
     """
     if folder is None:
         use = CacheUse(getattr(jax.config, "jax_compilation_cache_dir", None))
         with _counting(use):
             yield use
         return
-    folder.mkdir(parents=True, exist_ok=True)
     use = CacheUse(str(folder))
     with tempfile.TemporaryDirectory(prefix="algoperf_compiled_") as own:
-        _link_entries(folder, Path(own))
+        with _problems_kept(use):
+            folder.mkdir(parents=True, exist_ok=True)
+            _link_entries(folder, Path(own))
         with _configured(own), _counting(use):
             try:
                 yield use
             finally:
-                _publish_entries(Path(own), folder)
+                with _problems_kept(use):
+                    _publish_entries(Path(own), folder)
+
+
+@contextmanager
+def _problems_kept(use: CacheUse) -> Iterator[None]:
+    """A cache saves time; for the want of it no trial fails."""
+    try:
+        yield
+    except OSError as error:
+        use.problem = str(error)
+        print(f"algoperf: the compilation cache {use.folder}: {error}", file=sys.stderr)
 
 
 def _link_entries(shared: Path, own: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from algoperf.data import Batches, IndexedBatches, pad
+from algoperf.data import Batches, DataSource, IndexedBatches, pad
 from algoperf.facts import Split
 from algoperf.spec import Batch
 
@@ -66,6 +66,23 @@ class RandomSource:
             )
             self._drawn[key] = batch if split == "train" else pad(batch, batch_size)
         return self._drawn[key]
+
+
+class FirstBatch:
+    """Another source, of whose evaluation splits only the first batch is taken."""
+
+    def __init__(self, source: DataSource):
+        self._source = source
+
+    def batches(
+        self, split: Split, batch_size: int, seed: int, position: int = 0
+    ) -> Batches:
+        """Batches of a split; see `DataSource.batches`."""
+        if split == "train":
+            return self._source.batches(split, batch_size, seed, position)
+        return IndexedBatches(
+            lambda _: next(self._source.batches(split, batch_size, seed)), position, 1
+        )
 
 
 def _draw(random: np.random.Generator, leaf: Drawn, batch_size: int) -> np.ndarray:

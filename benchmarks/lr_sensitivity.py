@@ -96,9 +96,13 @@ def main() -> None:
             first, loss = loss_of(
                 facts, flags.submission, chosen, flags.steps, flags.seed
             )
-            bar = "#" * round(BAR * min(loss / first, 1.0)) if loss == loss else ""
+            share = loss / first
+            bar = "#" * round(BAR * min(share, 1.0)) if math.isfinite(share) else ""
             print(f"  {rate:9.2e}  {loss:7.4f}  {bar or 'diverged'}", flush=True)
             losses.append(loss)
+        if not np.isfinite(losses).any():
+            print("  every rate diverged", flush=True)
+            continue
         print(
             f"  best {np.nanmin(losses):.4f} at {rates[np.nanargmin(losses)]:.2e}, "
             f"sensitivity {sensitivity(losses, first):.4f}",

@@ -1,8 +1,11 @@
 """The compilation cache: hits, what they save and cost, and processes side by side."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import jax
@@ -67,7 +70,25 @@ def test_the_configuration_is_as_before(tmp_path):
         "hits": 0,
         "misses": 0,
         "saved_s": 0.0,
+        "problem": None,
     }
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_does_without(
+    tmp_path, capsys, monkeypatch
+):
+    def full(*arguments, **keywords):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with compile_cache(tmp_path / "cache") as use:
+        compiled_slowly(5.0)
+        monkeypatch.setattr(tempfile, "mkstemp", full)
+    assert use.problem == "[Errno 28] No space left on device"
+    assert f"compilation cache {tmp_path}/cache: [Errno 28]" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    with compile_cache(tmp_path / "file" / "cache") as use:
+        compiled_slowly(5.0)
+    assert "Not a directory" in use.problem
 
 
 def test_a_damaged_entry_is_compiled_again(tmp_path):

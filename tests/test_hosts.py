@@ -218,7 +218,7 @@ def test_two_processes_train_as_one_and_go_on_after_a_signal_to_either(tmp_path)
     processes[1].send_signal(signal.SIGTERM)
     results = ended(processes)
     assert [code for code, _, _ in results] == [143, 143]
-    assert "continue with the same command line" in results[0][2]
+    assert "continue with this command line" in results[0][2]
     assert "resumable digits" in results[0][1]
     assert "resumable digits" not in results[1][1]  # only the first one shows anything
     record = read_json(trial_of(two) / "trial.json")

@@ -232,3 +232,13 @@ def test_list_wants_a_folder_that_is_there(tmp_path, capsys, monkeypatch):
     quietly(mnist_preparation(), mnist_files.write_idx(tmp_path / "raw"), tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path.parent))
     assert mnist_is(f"~/{tmp_path.name}", capsys) == "prepared"
+
+
+def test_the_folder_of_a_data_set_in_place_of_its_parent_is_named(tmp_path):
+    quietly(mnist_preparation(), mnist_files.write_idx(tmp_path / "raw"), tmp_path)
+    with pytest.raises(UserError) as error:
+        require(CATALOG["mnist"], tmp_path / "mnist")
+    assert str(error.value) == (
+        f"--data_dir={tmp_path}/mnist is the data set itself; give the folder it is "
+        f"in: --data_dir={tmp_path}."
+    )

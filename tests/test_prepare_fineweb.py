@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +14,11 @@ import tiny_gpt2
 from algoperf.facts import UserError
 from algoperf.prepare.run import prepare
 from algoperf.prepare.verify import verify
+from workloads.catalog import CATALOG
+from workloads.files import presence
 from workloads.fineweb.files import open_stream
 from workloads.fineweb.gpt2 import load_gpt2
-from workloads.fineweb.prepare import preparation
+from workloads.fineweb.prepare import LEAST_TOKENS, preparation
 
 TEXTS = [
     [f"the cat {i} said «ça va»\n\n  then   the end <|endoftext|>" for i in range(7)],
@@ -24,8 +27,8 @@ TEXTS = [
 END = tiny_gpt2.END
 
 
-def quietly(raw, data, tokenizer):
-    prepare(preparation(tokenizer), raw, data, lambda line: None)
+def quietly(raw, data, tokenizer, least_tokens=MappingProxyType({})):
+    prepare(preparation(tokenizer, least_tokens), raw, data, lambda line: None)
     return data / "fineweb_edu_10B"
 
 
@@ -100,7 +103,7 @@ def test_parquet_becomes_algoperfs_documents_in_its_order(raw, tokenizer, tmp_pa
     }
     files = sorted(path.name for path in (folder / "tokens").iterdir())
     assert files == ["000_00000.bin", "001_00000.bin"]
-    assert not verify(preparation(tokenizer), tmp_path / "data", lambda line: None)
+    assert not verify(preparation(tokenizer, {}), tmp_path / "data", lambda line: None)
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
@@ -194,6 +197,7 @@ def test_documents_that_are_not_utf8_are_refused(raw, tokenizer, tmp_path):
         (b'{"text": "\xff"}', r"line 2: UnicodeDecodeError"),
         (b'{"text": "a"', r"line 2: JSONDecodeError"),
         (b'{"body": "a"}', r"line 2: KeyError\('text'\)\. Each line must be a JSON ob"),
+        (b'{"text": ' + 9000 * b"[", r"line 2: (RecursionError|JSONDecodeError)"),
         (b'{"text": ["a"]}', r'line 2: `text` is \["a"\], not a string'),
     ],
 )
@@ -216,3 +220,70 @@ def test_a_gzip_file_that_ends_early_is_refused(raw, tokenizer, tmp_path):
     (raw / "a.jsonl.gz").write_bytes(content[:-20])
     with pytest.raises(UserError, match=r"a\.jsonl\.gz cannot be read: Compressed fi"):
         quietly(raw, tmp_path / "data", tokenizer)
+
+
+def test_a_gzip_file_that_is_damaged_is_refused(raw, tokenizer, tmp_path):
+    content = bytearray(gzip.compress(b'{"text": "good"}\n' * 1000))
+    content[20:30] = b"\xff" * 10
+    (raw / "a.jsonl.gz").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.jsonl\.gz cannot be read: "):
+        quietly(raw, tmp_path / "data", tokenizer)
+
+
+def test_white_space_that_the_tokenizer_gives_up_on_is_named(raw, tokenizer, tmp_path):
+    write_parquet(raw, [["good", 1_500_000 * " " + "x"]])
+    with pytest.raises(UserError) as error:
+        quietly(raw, tmp_path / "data", tokenizer)
+    assert f"{raw}/000_00000.parquet has a document that cannot be tok" in str(
+        error.value
+    )
+    assert "Shorten its white space, or take it out." in str(error.value)
+
+
+def test_what_is_too_little_is_not_called_prepared(raw, tokenizer, tmp_path):
+    write_parquet(raw, TEXTS[:1])
+    all_of_train = len(flat(by_hand(raw)[:9]))
+    enough = {"train": all_of_train, "val": 1}
+    with pytest.raises(UserError) as error:
+        quietly(raw, tmp_path / "data", tokenizer, enough)
+    assert str(error.value).endswith(
+        f" tokens in train, and needs {all_of_train}: raw files are missing. There are "
+        "tokens/000_00000.bin. Put the others beside the raw files of these, and run "
+        "this again."
+    )
+    assert presence(CATALOG["finewebedu_lm"], tmp_path / "data") == "partial"
+    write_parquet(raw)
+    folder = quietly(raw, tmp_path / "data", tokenizer, enough)
+    np.testing.assert_array_equal(whole(folder, "train"), flat(by_hand(raw)[:9]))
+    assert presence(CATALOG["finewebedu_lm"], tmp_path / "data") == "prepared"
+
+
+def test_a_full_data_set_needs_what_a_run_reads():
+    assert LEAST_TOKENS == {"train": 8_662_372 * 1_025, "val": 100_000 * 1_025}
+
+
+@pytest.mark.parametrize("kind", ["<u2", "<u4", "llm.c"])
+def test_flat_files_are_read_whatever_they_are_of(tmp_path, kind):
+    tokens = np.random.default_rng(0).integers(0, 50_257, 1_000)
+    for name in ("train.bin", "val.bin"):
+        with (tmp_path / name).open("wb") as file:
+            if kind == "llm.c":
+                header = np.zeros(256, "<i4")
+                header[:3] = 20_240_520, 1, len(tokens)
+                header.tofile(file)
+            tokens.astype("<u2" if kind == "llm.c" else kind).tofile(file)
+    np.testing.assert_array_equal(whole(tmp_path, "train"), tokens)
+    folder = quietly(tmp_path, tmp_path / "data", None)
+    np.testing.assert_array_equal(whole(folder, "train"), tokens)
+
+
+def test_a_token_file_that_is_gone_is_named(raw, tokenizer, tmp_path):
+    write_parquet(raw)
+    folder = quietly(raw, tmp_path / "data", tokenizer)
+    (folder / "tokens/001_00000.bin").unlink()
+    with pytest.raises(UserError) as error:
+        open_stream(folder, "train")
+    assert str(error.value) == (
+        f"{folder} does not have tokens/001_00000.bin, which its index.json lists. "
+        "Copy what is missing, or prepare it again."
+    )

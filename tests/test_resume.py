@@ -158,7 +158,7 @@ def test_a_stopped_run_saves_says_how_to_go_on_and_goes_on(
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    assert "continue with the same command line" in errors
+    assert "continue with this command line" in errors
     assert "--rng_seed=7" in errors
     assert "Traceback" not in errors
     stopped = read_json(trial_of(tmp_path) / "trial.json")

@@ -55,6 +55,15 @@ def test_trials_of_two_machines_are_joined(folders, capsys):
     assert not list(c.rglob(".merge_*"))
 
 
+def test_without_a_place_all_goes_into_the_first(folders):
+    a, b, _ = folders
+    write_trial(a, 1)
+    write_trial(b, 1, study=1)
+    assert main([str(a), str(b)]) == 0
+    assert len(list(find_trials(a))) == 2
+    assert len(list(find_trials(b))) == 1
+
+
 def test_a_merge_again_copies_what_is_new_and_touches_nothing_else(folders, capsys):
     a, b, c = folders
     write_trial(a, 1)
@@ -183,7 +192,7 @@ def test_a_copy_that_differs_is_reported(folders, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["a"], "algoperf merge A B --into=C"),
+        (["a"], "algoperf merge A B --into=C`, or `algoperf merge A B`, which goes"),
         (["--into=c"], "algoperf merge A B --into=C"),
         (["gone", "--into=c"], "there is no folder .*gone"),
         (["empty", "--into=c"], r"empty has no trials \(SUBMISSION"),

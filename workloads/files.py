@@ -77,6 +77,12 @@ def require(
             f"--workload={facts.name} --data_dir={data_dir}."
         )
     nearest = min(map(_incomplete, _wanted(facts, folder)), key=len)
+    beside = data_dir.name == need.folder and presence(facts, data_dir.parent)
+    if found == "missing" and beside == "prepared":
+        raise UserError(
+            f"--data_dir={data_dir} is the data set itself; give the folder it is in: "
+            f"--data_dir={data_dir.parent}."
+        )
     problem = "is incomplete" if found == "partial" else "does not have the data"
     raise UserError(
         f"{folder} {problem} of {facts.name} ({need.summary}); missing: "

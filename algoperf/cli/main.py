@@ -5,6 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from algoperf import __version__
+from algoperf.cli.again import this_line
 from algoperf.facts import UserError, closest
 
 # Modules are named, not imported: `--help` and `list` must not wait for JAX.
@@ -60,7 +61,10 @@ def guarded(command: Callable[[], int]) -> int:
         sys.stderr.close()
         return 0
     except KeyboardInterrupt:
-        print("algoperf: interrupted", file=sys.stderr)
+        print(
+            f"algoperf: interrupted; to go on, or to begin again:\n  {this_line()}",
+            file=sys.stderr,
+        )
         return EXIT_INTERRUPTED
 
 

@@ -1,9 +1,9 @@
 """What a run does before its first trial and after its last; none of it needs JAX."""
 
-import shlex
 import sys
 from collections.abc import Sequence
 
+from algoperf.cli.again import this_line
 from algoperf.cli.run_command import Request
 from algoperf.cluster import Hosts
 from algoperf.facts import Facts
@@ -72,8 +72,8 @@ def said_stopped(request: Request, stop: StopRequest) -> int:
         else "nothing was saved (--nosave_checkpoints); start again"
     )
     print(
-        f"\nalgoperf: stopped; {kept} with the same command line:\n  algoperf run "
-        + shlex.join(sys.argv[2:]),
+        f"\nalgoperf: stopped; {kept} with this command line:\n  "
+        + this_line(request.experiment.name),
         file=sys.stderr,
     )
     return stop.exit_code
@@ -85,7 +85,9 @@ def said_end(request: Request, failed: int) -> int:
     if failed:
         print(
             f"algoperf: {failed} trial(s) failed; the tracebacks are in their "
-            "trial.json. Failed trials are kept: run them again with --overwrite.",
+            "trial.json. Failed trials are kept. To run trial N again, add --overwrite "
+            "--hparam_start_index=N-1 --hparam_end_index=N; without the indices the "
+            "others begin anew too.",
             file=sys.stderr,
         )
     return EXIT_FAILED if failed else 0

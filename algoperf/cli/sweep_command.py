@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from algoperf.cli import sweep_flags
+from algoperf.cli.again import this_line
 from algoperf.cli.flag_parsing import HelpShown, parse
 from algoperf.cli.sweep_plan import part_of, read_plan, sweep_of
 from algoperf.cli.sweep_slurm import submit_missing
@@ -101,7 +102,7 @@ def _local(
     if stop.signal_number is not None:
         print(
             "\nalgoperf: stopped; the trials that ran were saved; continue with the "
-            f"same command line:\n  {_this_line()}",
+            f"same command line:\n  {this_line()}",
             file=sys.stderr,
         )
         return stop.exit_code
@@ -122,7 +123,7 @@ def _verdict(failed: Sequence[Task], problems: dict[Task, str], sweep: Sweep) ->
             file=sys.stderr,
         )
     if problems:
-        print(f"algoperf: to try again:\n  {_this_line()}", file=sys.stderr)
+        print(f"algoperf: to try again:\n  {this_line()}", file=sys.stderr)
     return EXIT_FAILED if failed or problems else 0
 
 
@@ -146,7 +147,3 @@ def _slurm(
 ) -> int:
     _, left = _left(values, sweep, tasks)
     return submit_missing(values, plan, sweep, left)
-
-
-def _this_line() -> str:
-    return "algoperf " + shlex.join(sys.argv[1:])

@@ -130,9 +130,10 @@ def _with_last_row(state: TrialState, folder: str | Path) -> TrialState:
         lines = tail[: tail.rfind(b"\n") + 1].decode(errors="replace").splitlines()
         columns, values = csv.reader([header.decode(errors="replace"), lines[-1]])
         row = dict(zip(columns, values, strict=True))
+        # The record may be newer: a trial that is stopped has no row of its last step.
         return state._replace(
-            steps=int(row[records.STEP]),
-            spent_s=float(row["total_duration"]),
+            steps=max(state.steps, int(row[records.STEP])),
+            spent_s=max(state.spent_s, float(row["total_duration"])),
             best=float(row[f"validation/{state.metric}"]),
         )
     except (OSError, ValueError, KeyError, IndexError):

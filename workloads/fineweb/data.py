@@ -8,11 +8,8 @@ import numpy as np
 
 from algoperf.data import Batches, IndexedBatches, endless_rows, pad
 from algoperf.facts import Split, UserError
+from workloads.fineweb.facts import LEAST_SHARE_OF_TRAIN
 from workloads.fineweb.token_stream import TokenStream
-
-# Another shuffle of the documents, or another version of the text, moves a few
-# sequences from one split to the other.
-LEAST_SHARE_OF_TRAIN = 0.99
 
 
 class TokenSequences:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -72,14 +73,14 @@ def json_texts(path: Path) -> Iterator[list[str]]:
 def _lines(path: Path, file: Iterable[bytes]) -> Iterator[bytes]:
     try:
         yield from file
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} cannot be read: {error}. Fetch it again.") from None
 
 
 def _text(path: Path, number: int, line: bytes) -> str:
     try:
         text = json.loads(line.decode("utf-8"))[COLUMN]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"{path}, line {number}: {error!r}. Each line must be a JSON object in "
             f"UTF-8 with the document in `{COLUMN}`. Fetch it again."

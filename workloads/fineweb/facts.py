@@ -5,6 +5,10 @@ from dataclasses import replace
 from algoperf.facts import DataFiles, Facts
 
 FOLDER = "fineweb_edu_10B"
+CONTEXT_LENGTH = 1_024  # tokens of a sequence
+# Another shuffle of the documents, or another version of the text, moves a few
+# sequences from one split to the other.
+LEAST_SHARE_OF_TRAIN = 0.99
 _FILES = DataFiles(
     "FineWeb-Edu (sample-10BT) as GPT-2 tokens",
     folder=FOLDER,

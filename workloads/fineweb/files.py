@@ -11,6 +11,10 @@ from algoperf.facts import UserError
 from workloads.fineweb.token_stream import TokenStream
 
 TOKEN_DTYPE = np.dtype("<u2")
+WIDE_DTYPE = np.dtype("<u4")
+# llm.c begins its token files so (dev/data/data_common.py): 256 integers, this first.
+_LLM_C_MAGIC, _LLM_C_HEADER_BYTES = 20240520, 1024
+_LEAST_TO_TELL, _MOST_TO_TELL = 64, 1 << 16  # tokens that show how wide they are
 INDEX = "index.json"
 # Folder and file names of the splits, as AlgoPerf has them.
 STEM = {"train": "train", "validation": "val"}
@@ -32,7 +36,9 @@ def open_stream(folder: Path, split: str) -> TokenStream:
 
 
 def map_tokens(path: Path) -> np.ndarray:
-    """A flat file of little-endian uint16 tokens, memory-mapped.
+    """A flat file of little-endian uint16 or uint32 tokens, memory-mapped.
+
+    The header of llm.c's files is skipped.
 
     Raises:
       UserError: it is empty, or has half a token.
@@ -43,7 +49,14 @@ def map_tokens(path: Path) -> np.ndarray:
             f"{path} has {size:,} bytes; a file of uint16 tokens has two for each, and "
             "one token at least. It is incomplete, or another file: make it again."
         )
-    return np.memmap(path, TOKEN_DTYPE, mode="r")
+    tokens = np.memmap(path, TOKEN_DTYPE, mode="r")
+    if tokens[:2].tobytes() == _LLM_C_MAGIC.to_bytes(4, "little"):
+        return tokens[_LLM_C_HEADER_BYTES // TOKEN_DTYPE.itemsize :]
+    # GPT-2's tokens fit 16 bits: if they have 32, every second half is 0.
+    upper = tokens[1 : 2 * _MOST_TO_TELL : 2]
+    if len(upper) < _LEAST_TO_TELL or upper.any() or size % WIDE_DTYPE.itemsize:
+        return tokens
+    return np.memmap(path, WIDE_DTYPE, mode="r")
 
 
 def documents_name(stem: str) -> str:
@@ -62,6 +75,12 @@ def _indexed(folder: Path, stem: str) -> TokenStream:
         raise UserError(
             f"the index of {folder} cannot be read: {error}. Prepare it again."
         ) from None
+    absent = [name for name in names if not (folder / name).is_file()]
+    if absent:
+        raise UserError(
+            f"{folder} does not have {', '.join(absent)}, which its {INDEX} lists. "
+            "Copy what is missing, or prepare it again."
+        )
     arrays = [map_tokens(folder / name) for name in names]
     return TokenStream(f"{folder} ({stem})", arrays, which, starts, ends)
 

@@ -21,6 +21,7 @@ from algoperf.dynamics import MAX_ATTENTION_LOGIT
 from algoperf.facts import UserError, chosen
 from algoperf.spec import Batch, ParameterType
 from algoperf.workload import ForwardOptions
+from workloads.fineweb.facts import CONTEXT_LENGTH
 
 NORM_EPSILON = 1e-6
 _INIT_STD = 0.02
@@ -138,7 +139,7 @@ class LanguageModel(nn.Module):
     depth: int = 12
     num_heads: int = 8
     mlp_dim: int = 4_096
-    context_length: int = 1_024
+    context_length: int = CONTEXT_LENGTH
     rope_theta: float = 500_000.0
     compute_dtype: str = "bfloat16"
 

@@ -8,8 +8,9 @@ does with seed 0, the first nine tenths for training.
 
 import functools
 import json
+import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,15 @@ from algoperf.prepare.plan import (
     RawFile,
     Source,
     Unit,
-    nothing_to_finish,
 )
 from workloads.copied_files import copied
 from workloads.fineweb.documents import json_texts, parquet_texts
-from workloads.fineweb.facts import FOLDER
+from workloads.fineweb.facts import (
+    CONTEXT_LENGTH,
+    FINEWEBEDU_LM,
+    FOLDER,
+    LEAST_SHARE_OF_TRAIN,
+)
 from workloads.fineweb.files import (
     INDEX,
     STEM,
@@ -71,6 +76,12 @@ _TEXT_FROM = (
     "the data set HuggingFaceFW/fineweb-edu on the Hugging Face hub, folder "
     "sample/10BT: all of its files, in one folder"
 )
+_SEQUENCE_TOKENS = CONTEXT_LENGTH + 1
+LEAST_TOKENS = {
+    "train": math.ceil(LEAST_SHARE_OF_TRAIN * FINEWEBEDU_LM.examples["train"])
+    * _SEQUENCE_TOKENS,
+    "val": FINEWEBEDU_LM.examples["validation"] * _SEQUENCE_TOKENS,
+}
 Texts = Callable[[Path], Iterator[list[str]]]
 # Pattern of the raw files -> how they are read.
 _READERS: dict[str, Texts] = {
@@ -88,15 +99,21 @@ class Tokenizer:
     vocab_size: int = VOCAB_SIZE
 
 
-def preparation(tokenizer: Tokenizer | None = None) -> Preparation:
-    """FineWeb-Edu from parquet, JSON Lines, or flat token files."""
+def preparation(
+    tokenizer: Tokenizer | None = None, least_tokens: Mapping[str, int] | None = None
+) -> Preparation:
+    """FineWeb-Edu from parquet, JSON Lines, or flat token files.
+
+    `least_tokens` are what `train` and `val` need; tests have fewer.
+    """
     tokenizer = tokenizer or Tokenizer()
+    least = LEAST_TOKENS if least_tokens is None else least_tokens
     texts = [
         Source(
             f"{pattern} files of text",
             (RawFile(pattern, how_to_get=_TEXT_FROM), *tokenizer.files),
             functools.partial(_units, tokenizer, pattern),
-            functools.partial(_finish, tokenizer),
+            functools.partial(_finish, tokenizer, least),
         )
         for pattern in _READERS
     ]
@@ -107,13 +124,12 @@ def preparation(tokenizer: Tokenizer | None = None) -> Preparation:
             for stem in STEM.values()
         ),
         functools.partial(_flat_units, tokenizer.vocab_size),
-        nothing_to_finish,
+        functools.partial(_finish_flat, least),
     )
     return Preparation(
         folder=FOLDER,
         summary="FineWeb-Edu (sample-10BT) as GPT-2 tokens",
-        # How many documents there are is not published with a checksum: that there
-        # are enough tokens is checked when they are read.
+        # How many documents there are is not published: tokens are counted instead.
         parts=(Part("fineweb_edu", {}, (*texts, flat)),),
         bytes_per_s=BYTES_PER_S,
     )
@@ -143,7 +159,7 @@ def _tokenise(encoding: Any, texts: Texts, source: Path, target: Path) -> int:
     threads, count = os.cpu_count() or 1, 0
     with target.open("wb") as file:
         for some in texts(source):
-            for tokens in encoding.encode_ordinary_batch(some, num_threads=threads):
+            for tokens in _encode(encoding, some, threads, source):
                 if tokens:  # an empty document is none, as for AlgoPerf
                     np.asarray([*tokens, end], TOKEN_DTYPE).tofile(file)
                     count += 1
@@ -152,19 +168,41 @@ def _tokenise(encoding: Any, texts: Texts, source: Path, target: Path) -> int:
     return count
 
 
-def _finish(tokenizer: Tokenizer, raw: Raw, folder: Path, made: Made) -> Sequence[str]:
+def _encode(
+    encoding: Any, texts: list[str], threads: int, source: Path
+) -> list[list[int]]:
+    try:
+        return encoding.encode_ordinary_batch(texts, num_threads=threads)
+    except BaseException as error:
+        # Of tiktoken's regular expressions, on a million spaces in a row; it has no
+        # public class, and is no Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise UserError(
+            f"{source} has a document that cannot be tokenised ({error}), one of those "
+            f"that begin with {[text[:30] for text in texts if len(text) > 500_000]}. "
+            "Shorten its white space, or take it out."
+        ) from None
+
+
+def _finish(
+    tokenizer: Tokenizer, least: Mapping[str, int], raw: Raw, folder: Path, made: Made
+) -> Sequence[str]:
     """Writes the index: which documents each split has, and in which order."""
     names = sorted(made)
     which, starts, lengths = _documents(folder, names, tokenizer.vocab_size - 1)
     # NumPy may change what its generators draw; the index keeps what was drawn.
     order = np.random.default_rng(SHUFFLE_SEED).permutation(len(lengths))
     num_train = int(TRAIN_SHARE * len(order))
+    splits = dict(
+        zip(STEM.values(), (order[:num_train], order[num_train:]), strict=True)
+    )
+    found = {stem: int(lengths[rows].sum()) for stem, rows in splits.items()}
+    _check_tokens(least, found, sorted(made))
     tokens = {}
-    for stem, rows in zip(
-        STEM.values(), (order[:num_train], order[num_train:]), strict=True
-    ):
+    for stem, rows in splits.items():
         ends = np.cumsum(lengths[rows])
-        tokens[stem] = {"documents": len(rows), "tokens": int(lengths[rows].sum())}
+        tokens[stem] = {"documents": len(rows), "tokens": found[stem]}
         documents = np.stack([which[rows], starts[rows], ends])
         _replace(folder / documents_name(stem), functools.partial(_save, documents))
     index = {"files": names, "vocab_size": tokenizer.vocab_size, "splits": tokens}
@@ -205,6 +243,26 @@ def _replace(path: Path, write: Callable[[Path], Any]) -> None:
     new = path.with_name(f".{path.name}.unfinished")
     write(new)
     os.replace(new, path)
+
+
+def _check_tokens(
+    least: Mapping[str, int], found: Mapping[str, int], names: Sequence[str]
+) -> None:
+    for stem, wanted in least.items():
+        if found[stem] < wanted:
+            raise UserError(
+                f"{FOLDER} has {found[stem]:,} tokens in {stem}, and needs {wanted:,}: "
+                f"raw files are missing. There are {', '.join(names)}. Put the others "
+                "beside the raw files of these, and run this again."
+            )
+
+
+def _finish_flat(
+    least: Mapping[str, int], raw: Raw, folder: Path, made: Made
+) -> Sequence[str]:
+    found = {Path(name).stem: entry.records for name, entry in made.items()}
+    _check_tokens(least, found, sorted(made))
+    return ()
 
 
 def _flat_units(vocab_size: int, raw: Raw, folder: Path) -> Sequence[Unit]:

@@ -100,9 +100,19 @@ def _read_shard(layout: Layout, split: str, index: int) -> Iterator[Pair]:
     path, file_format = origin(layout, split, index)
     example, number = example_type()(), -1
     for number, record in enumerate(read_records(path, file_format)):
-        example.ParseFromString(record)
+        try:
+            example.ParseFromString(record)
+        except Exception as error:  # protobuf's is of no public class
+            raise UserError(
+                f"{path}: record {number} is no tf.train.Example ({error}). Prepare "
+                "wmt again."
+            ) from None
         feature = example.features.feature
-        absent = [name for name in LANGUAGES if name not in feature]
+        absent = [
+            name
+            for name in LANGUAGES
+            if name not in feature or not feature[name].bytes_list.value
+        ]
         if absent:
             raise UserError(
                 f"{path}: record {number} has no {absent[0]!r}; it has: "

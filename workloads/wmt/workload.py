@@ -13,6 +13,7 @@ from algoperf import losses
 from algoperf.data import DataSource
 from algoperf.data_options import DataOptions
 from algoperf.facts import Facts, Split, UserError
+from algoperf.random_data import FirstBatch
 from algoperf.workload import Workload, first_of_two
 from workloads.wmt import phrases, tokens
 from workloads.wmt.data import Translations
@@ -61,8 +62,9 @@ def _tokenizer_and_data(
     row_length: int,
 ) -> tuple[Any, DataSource]:
     if options.random:
-        random = functools.partial(_random_pairs, facts, model.vocab_size)
-        return Numbers, Translations(random, facts.examples, row_length)
+        random = functools.partial(_random_pairs, model.vocab_size)
+        source = Translations(random, facts.examples, row_length)
+        return Numbers, FirstBatch(source)
     if folder is None:
         generated = functools.partial(_generated_pairs, facts)
         return phrases.tokenizer, Translations(generated, facts.examples, row_length)
@@ -95,10 +97,9 @@ def _generated_pairs(facts: Facts, split: Split) -> Sequence[Pairs]:
     return [phrases.pairs(split, facts.examples[split], MINI_SEED)]
 
 
-def _random_pairs(facts: Facts, vocab_size: int, split: Split) -> Sequence[Pairs]:
-    """Random tokens in sentences of usual lengths; a batch of them to evaluate."""
-    count = RANDOM_PAIRS if split == "train" else facts.eval_batch_size
-    random = np.random.default_rng(count)
-    lengths = random.integers(4, 64, 2 * count)
+def _random_pairs(vocab_size: int, split: Split) -> Sequence[Pairs]:
+    """Random tokens in sentences of usual lengths."""
+    random = np.random.default_rng(len(split))
+    lengths = random.integers(4, 64, 2 * RANDOM_PAIRS)
     words = [random.integers(NUM_SPECIAL, vocab_size, n) for n in lengths]
     return [tokens.in_memory([*sentence, END] for sentence in words)]
