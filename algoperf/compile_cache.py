@@ -75,7 +75,7 @@ def _problems_kept(use: CacheUse) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        use.problem = str(error)
+        use.problem = use.problem or str(error)
         print(f"algoperf: the compilation cache {use.folder}: {error}", file=sys.stderr)
 
 

@@ -13,6 +13,7 @@ from algoperf.spec import Batch
 from algoperf.workload import ForwardOptions
 from workloads.librispeech.frontend import log_mel
 from workloads.librispeech.spec_augment import SpecAugment
+from workloads.librispeech.strided_conv import strided_conv
 
 Activation = Callable[[jax.Array], jax.Array]
 _LONGEST_WAVE = 10_000
@@ -43,6 +44,7 @@ class Subsample(nn.Module):
                 (3, 3),
                 strides=(2, 2),
                 kernel_init=XAVIER,
+                conv_general_dilated=strided_conv,
                 name=f"Conv2dSubsampling_{i}",
             )(x)
             paddings = paddings[:, ::2]

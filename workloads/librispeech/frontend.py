@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from algoperf.facts import UserError
+from workloads.few_at_a_time import few_at_a_time
 from workloads.librispeech.mel_constants import MEAN, STD
 
 SAMPLE_RATE_HZ = 16_000
@@ -40,6 +41,11 @@ def log_mel(audio: jax.Array, paddings: jax.Array) -> tuple[jax.Array, jax.Array
     Raises:
       UserError: the audio is shorter than one frame.
     """
+    return _features(audio, paddings)
+
+
+@few_at_a_time
+def _features(audio: jax.Array, paddings: jax.Array) -> tuple[jax.Array, jax.Array]:
     # `where`, not a product: padding may hold NaN, and NaN x 0 is NaN.
     audio = jnp.where(paddings < 1, audio * (1.0 - paddings), 0.0) * _PCM_SCALE
     energies = mel_energies(power_spectrum(windows(preemphasized(audio))))
