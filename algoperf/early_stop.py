@@ -1,7 +1,7 @@
-"""Ends a trial that cannot change a score any more, whatever it would still do.
+"""Ends a trial that cannot change a score any more, or hardly will.
 
-Two rules, both off by default; each follows from how scores are made, not from how
-the trial looks:
+All rules are off by default. Two follow from how scores are made, whatever the trial
+would still do:
 
 * A study counts its fastest trial alone. Once a trial has spent more submission
   seconds than a sibling needed to reach the target, every evaluation to come is later
@@ -10,6 +10,8 @@ the trial looks:
   four times a reference time that is at least the best of its workload, it cannot
   come below that. (The median of an even number of studies is a mean of two, to which
   this does not apply.)
+
+A third one guesses from how the trial looks, and may be wrong: `prediction.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +21,9 @@ from typing import Any
 
 from algoperf import records
 from algoperf.cluster import Hosts
+from algoperf.facts import Facts
+from algoperf.limits import Limits
+from algoperf.prediction import predicted_value
 from algoperf.progress import Progress
 
 TAU_MAX = 4.0
@@ -36,16 +41,20 @@ class Deadline:
     why: Mapping[str, Any]
 
 
+Find = Callable[[Progress], Deadline | None]
+
+
 class EarlyStop:
     """The earliest of some deadlines, which may come nearer while the trial runs."""
 
-    def __init__(self, find: Sequence[Callable[[], Deadline | None]] = ()):
+    def __init__(self, find: Sequence[Find] = ()):
         self._find = find
         self._deadline: Deadline | None = None
 
-    def look(self) -> None:
+    def look(self, progress: Progress) -> None:
         """Asks for the deadlines again; it reads files, so the clock has to stand."""
-        found = [deadline for find in self._find if (deadline := find()) is not None]
+        asked = (find(progress) for find in self._find)
+        found = [deadline for deadline in asked if deadline is not None]
         self._deadline = min(found, key=lambda one: one.after_s, default=None)
 
     def applied(self, progress: Progress, submission_s: float) -> Progress:
@@ -66,6 +75,15 @@ def cap(reference_s: float) -> Deadline:
         TAU_MAX * reference_s,
         {"reason": "cap", "reference_s": reference_s, "factor": TAU_MAX},
     )
+
+
+def hopeless(facts: Facts, limits: Limits, progress: Progress) -> Deadline | None:
+    """The present, if the learning curve says that the target will be missed."""
+    value = predicted_value(facts, limits, progress)
+    if value is None or facts.reached_validation(value):
+        return None
+    why = {"reason": "predicted", "value": value, "target": facts.validation_target}
+    return Deadline(progress.last_eval_submission_s, why)
 
 
 def beaten(folder: Path, settings: Mapping[str, Any]) -> Deadline | None:
@@ -131,24 +149,40 @@ def early_stop_of(
     when_beaten: bool,
     reference_s: float | None,
     hosts: Hosts,
+    when_hopeless: tuple[Facts, Limits] | None = None,
 ) -> EarlyStop:
     """What may end the trial in `folder` because it cannot matter any more.
 
     Args:
       when_beaten: whether a faster sibling ends it, as the first process sees it.
       reference_s: of the cap; None without one.
+      when_hopeless: what the prediction goes by, as the first process sees it; None
+        without one.
     """
 
-    def find_beaten() -> Deadline | None:
-        def find() -> list[Any] | None:
-            found = beaten(folder, settings)
-            return None if found is None else [found.after_s, dict(found.why)]
+    def find_beaten(progress: Progress) -> Deadline | None:
+        del progress
 
-        agreed = hosts.agree(find)
-        return None if agreed is None else Deadline(*agreed)
+        return _agreed(hosts, lambda: beaten(folder, settings))
 
-    find: list[Callable[[], Deadline | None]] = [find_beaten] if when_beaten else []
+    find: list[Find] = [find_beaten] if when_beaten else []
     if reference_s is not None:
         deadline = cap(reference_s)
-        find.append(lambda: deadline)
+        find.append(lambda progress: deadline)
+    if when_hopeless is not None:
+        facts, limits = when_hopeless
+        find.append(
+            lambda progress: _agreed(hosts, lambda: hopeless(facts, limits, progress))
+        )
     return EarlyStop(find)
+
+
+def _agreed(hosts: Hosts, look: Callable[[], Deadline | None]) -> Deadline | None:
+    """What the first process sees."""
+
+    def find() -> list[Any] | None:
+        found = look()
+        return None if found is None else [found.after_s, dict(found.why)]
+
+    agreed = hosts.agree(find)
+    return None if agreed is None else Deadline(*agreed)

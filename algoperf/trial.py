@@ -84,7 +84,7 @@ class Trial:
         # What the harness itself compiles, and work that set-up left on the device,
         # is done before the clock runs.
         jax.block_until_ready((self._keys(), self.state))
-        self.early_stop.look()
+        self.early_stop.look(self.progress)
         try:
             with self.clock.running():
                 self._train(stop)
@@ -241,7 +241,7 @@ class Trial:
             self.folder.append_evaluation(self.progress, logged)
         self.trackers.log(logged, self.progress.eval_results[-1])
         self._save()
-        self.early_stop.look()
+        self.early_stop.look(self.progress)
         self.observer.evaluated(self.progress)
 
     def _finish(self) -> None:

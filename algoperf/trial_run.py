@@ -251,6 +251,9 @@ class TrialRun:
             options.stop_when_beaten and options.ruleset == "external",
             options.reference_s,
             self.hosts,
+            (self.workload.facts, options.limits)
+            if options.stop_when_hopeless
+            else None,
         )
 
     def _restored(

@@ -34,6 +34,7 @@ class RunOptions:
     eval_batch_size: int | None = None  # None: the submission's, or the workload's
     random_data: bool = False
     stop_when_beaten: bool = False
+    stop_when_hopeless: bool = False
     reference_s: float | None = None  # None: no cap
     charge_compile: bool = True
     compilation_cache: Path | None = None  # None: as JAX is configured

@@ -1,8 +1,9 @@
 """Trials that the runner ended early: whether that is sure to have cost nothing.
 
 `algoperf run` ends a trial that a faster sibling has beaten (`--stop_when_beaten`), or
-that has spent tau_max times a reference time (`--reference_runtimes`), and says so in
-trial.json. What it took for granted is checked here against what is scored.
+that has spent tau_max times a reference time (`--reference_runtimes`), or that looks
+hopeless (`--stop_when_hopeless`), and says so in trial.json. What it took for granted
+is checked here against what is scored.
 """
 
 import math
@@ -63,6 +64,24 @@ def notes_on_caps(
             else f"cap {cap_s:g} s, {rules.studies} studies: an even number"
         )
         notes.append(HealthNote(trial.where, what, "counted as not reached", detail))
+    return notes
+
+
+def notes_on_predictions(trials: Sequence[TrialRecord]) -> list[HealthNote]:
+    """Trials of one workload that were ended by a guess: nobody knows what they cost.
+
+    Args:
+      trials: of all submissions on it.
+    """
+    notes: list[HealthNote] = []
+    for trial in trials:
+        why = _why(trial, "predicted")
+        if why is not None:
+            what = "stopped early because its learning curve promised too little"
+            detail = f"predicted {_number(why.get('value')):g} at the end of its budget"
+            notes.append(
+                HealthNote(trial.where, what, "counted as not reached", detail)
+            )
     return notes
 
 

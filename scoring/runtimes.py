@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scoring.early_stops import notes_on_beaten, notes_on_caps
+from scoring.early_stops import notes_on_beaten, notes_on_caps, notes_on_predictions
 from scoring.health import HealthNote
 from scoring.load import Framework, Logs, TrialRecord
 from scoring.profiles import Table, medians
@@ -116,6 +116,7 @@ def per_workload_runtimes(logs: Logs, rules: Rules) -> Runtimes:
         own = [trial for trial in logs.trials if trial.workload == rule.name]
         times = [result.time_s for (_, w), result in results.items() if w == rule.name]
         notes += notes_on_caps(own, rules, min(times, default=math.inf))
+        notes += notes_on_predictions(own)
     return Runtimes(results, tuple(notes))
 
 

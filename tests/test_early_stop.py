@@ -86,10 +86,11 @@ def test_a_damaged_sibling_does_not_beat(tmp_path, text):
 
 
 def test_the_deadline_passes_when_more_was_spent_than_it_allows():
-    stop = EarlyStop([lambda: cap(3.0), lambda: Deadline(20.0, {"reason": "beaten"})])
+    later = Deadline(20.0, {"reason": "beaten"})
+    stop = EarlyStop([lambda _: cap(3.0), lambda _: later])
     progress = Progress(step=3)
     assert stop.applied(progress, 100.0) is progress  # not looked yet
-    stop.look()
+    stop.look(progress)
     assert stop.applied(progress, 12.0) is progress
     ended = stop.applied(progress, 12.1)
     assert ended.outcome == "stopped early"
@@ -102,7 +103,7 @@ def test_a_running_trial_ends_between_evaluations_once_it_is_beaten(start):
     now, seen = FakeTime(), []
     found = [None, None, Deadline(5.5, {"reason": "beaten", "by_trial": 1})]
 
-    def find():
+    def find(progress):
         seen.append(now.s)
         return found[min(len(seen), len(found)) - 1]
 
@@ -127,8 +128,8 @@ def test_a_target_found_by_the_last_evaluation_stands_above_the_stop():
         reached_validation = staticmethod(lambda value: True)
         reached_test = staticmethod(lambda value: True)
 
-    stop = EarlyStop([lambda: cap(1.0)])
-    stop.look()
+    stop = EarlyStop([lambda _: cap(1.0)])
+    stop.look(Progress())
     ended = stop.applied(Progress(step=3), 5.0)
     after = ended.evaluated(Facts, {"validation/loss": 0.0}, ended.seconds, 100.0)
     assert (after.outcome, after.stopped_early) == ("reached", None)

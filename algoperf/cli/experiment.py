@@ -135,6 +135,7 @@ def options_for(
         eval_batch_size=request.eval_batch_size,
         random_data=request.data.random,
         stop_when_beaten=request.stop_when_beaten,
+        stop_when_hopeless=request.stop_when_hopeless,
         reference_s=request.reference_s.get(facts.name),
         charge_compile=request.charge_compile,
         compilation_cache=request.compilation_cache,

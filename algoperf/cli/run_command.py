@@ -85,6 +85,7 @@ class Request:
     style: Literal["auto", "jit", "pmap"]
     cluster: Cluster | None
     stop_when_beaten: bool
+    stop_when_hopeless: bool
     reference_s: dict[str, float]
     charge_compile: bool
     compilation_cache: Path | None
@@ -140,6 +141,7 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
         style=values.submission_style,
         cluster=cluster_flags.cluster(values),
         stop_when_beaten=values.stop_when_beaten,
+        stop_when_hopeless=values.stop_when_hopeless,
         reference_s=_reference_s(values.reference_runtimes),
         charge_compile=values.charge_compile,
         compilation_cache=_compilation_cache(values),

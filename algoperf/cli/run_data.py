@@ -1,10 +1,11 @@
-"""What `algoperf run` reads: whether it is there, and how it is read."""
+"""What `algoperf run` reads: its flags, whether it is there, and how it is read."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
+from algoperf.cli.definer import Definer
 from algoperf.data_options import DataOptions
 from algoperf.facts import Facts, UserError
 from algoperf.host_memory import host_bytes
@@ -14,6 +15,38 @@ from workloads.librispeech.facts import TOKENIZER_FILE
 
 TEST_FOLDER = "imagenet_v2"
 GB = 10**9
+
+
+def define(flag: Definer) -> None:
+    """Defines the flags."""
+    flag.text("data_dir", None, "Folder with a folder for each data set.")
+    flag.choice(
+        "data",
+        "real",
+        ["real", "random"],
+        "random: batches of the right shapes instead of data, for dry runs and "
+        "throughput of full workloads.",
+    )
+    flag.integer(
+        "eval_cache_gb",
+        None,
+        0,
+        "Memory for decoded evaluation splits; those that do not fit are read again. "
+        "Without it: 18, or half of the machine's where that is less.",
+    )
+    flag.boolean(
+        "strict_data", False, "Stop at a damaged example instead of replacing it."
+    )
+    flag.text(
+        "imagenet_v2_data_dir",
+        None,
+        "Folder with ImageNet's test set: imagenet in data_dir.",
+    )
+    flag.text(
+        "librispeech_tokenizer_vocab_path",
+        None,
+        "Tokenizer of the speech workloads: librispeech/spm_model.vocab in data_dir.",
+    )
 
 
 def data_options(values: flags.FlagValues) -> DataOptions:

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from absl import flags
 
-from algoperf.cli import cluster_flags
+from algoperf.cli import cluster_flags, run_data
 from algoperf.cli.definer import Definer
 from algoperf.facts import UserError, closest
 
@@ -29,6 +29,7 @@ def define(values: flags.FlagValues) -> None:
     flag = Definer(values)
     _define_what(flag)
     _define_where(flag)
+    run_data.define(flag)
     _define_how(flag)
     _define_checkpoints(flag)
     cluster_flags.define(flag)
@@ -81,34 +82,6 @@ def _define_where(flag: Definer) -> None:
         False,
         "Accepted: the same command line always continues where it stopped.",
     )
-    flag.text("data_dir", None, "Folder with a folder for each data set.")
-    flag.choice(
-        "data",
-        "real",
-        ["real", "random"],
-        "random: batches of the right shapes instead of data, for dry runs and "
-        "throughput of full workloads.",
-    )
-    flag.integer(
-        "eval_cache_gb",
-        None,
-        0,
-        "Memory for decoded evaluation splits; those that do not fit are read again. "
-        "Without it: 18, or half of the machine's where that is less.",
-    )
-    flag.boolean(
-        "strict_data", False, "Stop at a damaged example instead of replacing it."
-    )
-    flag.text(
-        "imagenet_v2_data_dir",
-        None,
-        "Folder with ImageNet's test set: imagenet in data_dir.",
-    )
-    flag.text(
-        "librispeech_tokenizer_vocab_path",
-        None,
-        "Tokenizer of the speech workloads: librispeech/spm_model.vocab in data_dir.",
-    )
 
 
 def _define_how(flag: Definer) -> None:
@@ -132,6 +105,12 @@ def _define_how(flag: Definer) -> None:
         False,
         "External tuning: end a trial once a sibling has reached the target in less "
         "time than it has spent.",
+    )
+    flag.boolean(
+        "stop_when_hopeless",
+        False,
+        "End a trial whose learning curve will hardly get to the target: a guess, "
+        "which may cost a score.",
     )
     flag.text(
         "reference_runtimes",

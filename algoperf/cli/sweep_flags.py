@@ -27,6 +27,11 @@ def _define_plan(flag: Definer) -> None:
         False,
         "Stop a trial when a faster one of its study has reached the target.",
     )
+    flag.boolean(
+        "stop_when_hopeless",
+        False,
+        "Stop a trial whose learning curve will hardly get there: a guess.",
+    )
     flag.text(
         "reference_runtimes",
         None,

@@ -46,8 +46,9 @@ def read_plan(file: str | None, values: flags.FlagValues) -> Plan:
         if values[name].value is not None:
             content[name] = values[name].value
     extra = dict(_words_as_flags(values.run_flags or ""))
-    if values.stop_when_beaten:
-        extra["stop_when_beaten"] = True
+    for name in ("stop_when_beaten", "stop_when_hopeless"):
+        if values[name].value:
+            extra[name] = True
     if values.reference_runtimes:
         extra["reference_runtimes"] = values.reference_runtimes
     run = content.get("run", {})
