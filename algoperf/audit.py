@@ -5,6 +5,7 @@ goes through Python; docs/isolation.md says what does not.
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +21,23 @@ LOADED = "loaded a workload of its own"
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _MOVES = frozenset(
-    ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink")
+    (
+        "os.rename",
+        "os.remove",
+        "os.rmdir",
+        "os.mkdir",
+        "os.link",
+        "os.symlink",
+        "os.setxattr",
+    )
 )
+_READS = frozenset(("os.listdir", "os.scandir"))
+# What keeps nothing for another trial; /dev/shm would.
+_DEVICES = re.compile(
+    r"/dev/(null|zero|full|random|urandom|tty|std(in|out|err)|(fd|pts|dri)/.*"
+    r"|(nvidia|accel|kfd|vfio).*)"
+)
+_COMPILED = re.compile(r".*/__pycache__/[^/]*\.pyc(\.\d+)?")  # Python's, of an import
 _STARTS = frozenset(
     (
         "os.exec",
@@ -34,7 +50,9 @@ _STARTS = frozenset(
 )
 _CONNECTS = frozenset(("socket.bind", "socket.connect", "socket.getaddrinfo"))
 _LOADS = "algoperf.load_workload"  # raised by workloads/loading.py
-_WATCHED = frozenset(("open", "os.truncate", _LOADS)) | _MOVES | _STARTS | _CONNECTS
+_WATCHED = (
+    frozenset(("open", "os.truncate", _LOADS)) | _MOVES | _READS | _STARTS | _CONNECTS
+)
 
 
 def watch_events(
@@ -43,7 +61,7 @@ def watch_events(
     """From now on notes what the submission's code does to files and processes."""
     sealed = tuple(str(path) + os.sep for path in isolated.sealed)
     folders = (isolated.scratch, *isolated.may_write)
-    writable = ("/dev/", *(str(path) + os.sep for path in folders))
+    writable = tuple(str(path) + os.sep for path in folders)
     # Taken now: the submission may put something else in their place.
     get_frame, absolute = sys._getframe, os.path.abspath
 
@@ -63,12 +81,14 @@ def watch_events(
         elif isinstance(arguments[0], str | bytes | os.PathLike):
             path = absolute(os.fsdecode(arguments[0]))
             inside = path + os.sep  # the folders themselves are meant, too
-            writes = event != "open" or _is_write(*arguments[1:3])
+            writes = event not in _READS
+            if event == "open":
+                writes = _is_write(*arguments[1:3])
             if inside.startswith(writable):
                 return  # first: a compilation cache may be among the experiments
             if inside.startswith(sealed):
                 note(OPENED, path)
-            elif writes and "__pycache__" not in path:  # Python's own, of an import
+            elif writes and not (_COMPILED.fullmatch(path) or _DEVICES.fullmatch(path)):
                 note(WROTE, path)
 
     sys.addaudithook(hook)

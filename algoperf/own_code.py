@@ -40,6 +40,11 @@ def own_code(file: Path) -> OwnCode:
     return own
 
 
+def is_made_at_run_time(filename: str) -> bool:
+    """Whether code is of no file: of `exec`, `eval` or a command line."""
+    return filename.startswith("<") and not filename.startswith("<frozen ")
+
+
 def is_running(frame: FrameType | None, own: OwnCode) -> bool:
     """Whether the submission's code is on a stack."""
     while frame is not None:
@@ -49,13 +54,32 @@ def is_running(frame: FrameType | None, own: OwnCode) -> bool:
     return False
 
 
+def began_it(frame: FrameType | None, own: OwnCode) -> bool:
+    """Whether a stack begins with the submission's code, or with code made at run time;
+    what Python and libraries do before does not matter."""
+    harness = tuple(str(path) + "/" for path in _LIBRARIES[2:])
+    began = False
+    while frame is not None:
+        filename = frame.f_code.co_filename
+        if own(filename) or is_made_at_run_time(filename):
+            began = True
+        elif filename.startswith(harness):
+            began = False
+        frame = frame.f_back
+    return began
+
+
 def asked_for_it(frame: FrameType | None, own: OwnCode) -> bool:
     """Whether what happens is the submission's doing and not the harness's, that it
-    called: the next batch opens files of the data set."""
+    called: the next batch opens files of the data set.
+
+    Code that was made at run time is the submission's: nobody else asks for anything
+    by such.
+    """
     harness = tuple(str(path) + "/" for path in _LIBRARIES[2:])
     while frame is not None:
         filename = frame.f_code.co_filename
-        if own(filename):
+        if own(filename) or is_made_at_run_time(filename):
             return True
         if filename.startswith(harness):
             return False

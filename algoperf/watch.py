@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from algoperf.compat import supply_removed_names
-from algoperf.own_code import OwnCode, is_running
+from algoperf.own_code import OwnCode, began_it, is_running
 from algoperf.snapshot import replaced, snapshot
 from algoperf.workload import Workload
 
@@ -86,10 +86,12 @@ def _parts(workload: Workload) -> dict[str, Any]:
 
 
 def _threads(own: OwnCode) -> Iterator[str]:
-    """The names of other threads that run the submission's code."""
+    """The names of other threads that the submission's code runs in, or began."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     for ident, frame in sys._current_frames().items():
-        if ident != threading.get_ident() and is_running(frame, own):
+        if ident == threading.get_ident():
+            continue
+        if is_running(frame, own) or began_it(frame, own):
             yield names.get(ident, "unnamed")
 
 

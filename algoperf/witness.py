@@ -20,7 +20,8 @@ class Isolated:
 
     `pipe` is where it tells when its clock starts and stops, to be timed by a process
     that the submission cannot reach. `scratch` is the working directory, home and
-    temporary folder, `sealed` are folders that are not the submission's to open.
+    temporary folder; `sealed` are folders and files that are not the submission's to
+    open.
     """
 
     mode: Mode

@@ -15,7 +15,7 @@ from fakes import PLAIN_SUBMISSION
 from algoperf import audit, folder_watch
 from algoperf.cli.isolated import LEFT
 from algoperf.cli.main import main
-from algoperf.watch import PROCESS
+from algoperf.watch import PROCESS, THREAD
 
 STUDY = Path("experiments/mine/study_0/digits_jax")
 RUN = (
@@ -136,6 +136,42 @@ def test_trials_find_nothing_of_each_other_and_what_they_try_is_named(mine):
         assert seen["accounted_s"] == pytest.approx(record["seconds"]["total"], abs=0.1)
 
 
+HIDES = """
+def attack(number):
+    import threading, workloads.digits
+    here = pathlib.Path(__file__).parent
+    pathlib.Path("/dev/null").write_text("1")
+    pathlib.Path("/dev/shm/algoperf_test_weights").write_text("1")
+    (here / "__pycache__").mkdir(exist_ok=True)
+    (here / "__pycache__/weights.npy").write_text("1")
+    (pathlib.Path(workloads.digits.__file__).parent / "digits.npz").read_bytes()
+    made = {}
+    exec("import time, pathlib\\ndef train():\\n"
+         "  pathlib.Path('/dev/shm/algoperf_test_more').write_text('1')\\n"
+         "  while True: time.sleep(0.01)\\n", made)
+    threading.Thread(target=made["train"], name="made", daemon=True).start()
+"""
+
+
+def test_weights_that_hide_and_code_that_has_no_file_are_named(mine):
+    mine(HIDES)
+    try:
+        assert main([*RUN, "--isolate=process"]) == 0
+    finally:
+        for name in ("weights", "more"):
+            Path(f"/dev/shm/algoperf_test_{name}").unlink(missing_ok=True)
+    record = record_of(1)
+    assert set(named(record, audit.WROTE)) == {
+        "/dev/shm/algoperf_test_weights",
+        "/dev/shm/algoperf_test_more",
+        str(Path("mine/__pycache__").absolute()),
+        str(Path("mine/__pycache__/weights.npy").absolute()),
+    }
+    (opened,) = named(record, audit.OPENED)
+    assert opened.endswith("workloads/digits/digits.npz")
+    assert named(record, THREAD) == ["made"]
+
+
 def strict_works(tmp_path: Path) -> bool:
     file = tmp_path / "grants.json"
     file.write_text(json.dumps({"read": ["/"], "list": [], "write": ["/dev/null"]}))
@@ -202,7 +238,7 @@ def test_an_interrupted_trial_is_saved_and_goes_on(mine, tmp_path):
     given = [*RUN, "--isolate=process", "--max_global_steps=1000000"]
     code, _, errors = stopped_by(signal.SIGINT, given, tmp_path)
     assert code == 130
-    assert "stopped; the trial was saved; continue with the same command" in errors
+    assert "stopped; the trial was saved; continue with this command" in errors
     assert f"algoperf {' '.join(given)}" in errors
     stopped = record_of(1)
     assert stopped["outcome"] is None

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import workloads
 from algoperf import confine, records
 from algoperf.allowed import check_apart, environment, grants
 from algoperf.cli.planning import plan_all, said_end, said_stopped, search_space_of
@@ -172,8 +173,15 @@ def _confined(request: Request, folder: Path, scratch: Path) -> list[str]:
 
 
 def _sealed(request: Request) -> tuple[Path, ...]:
+    """Other trials' files, and the data: what was downloaded, and what is bundled."""
     folders = [request.experiment.parent, request.data_dir]
-    return tuple(folder for folder in folders if folder is not None)
+    root = Path(workloads.__file__).parent
+    bundled = [
+        path
+        for path in root.rglob("*")
+        if path.suffix not in (".py", ".pyc") and path.is_file()
+    ]
+    return (*(folder for folder in folders if folder is not None), *bundled)
 
 
 def _may_write(request: Request) -> tuple[Path, ...]:
