@@ -57,8 +57,7 @@ def test_ten_steps_and_an_evaluation(name, tmp_path):
     facts = CATALOG[name]
     with open(folder / "eval_measurements.csv", newline="") as stream:
         *_, row = csv.DictReader(stream)
-    for split in facts.examples:
+    for split, count in facts.examples.items():
         prefix = "train" if split == "eval_train" else split
-        if split != "train":
+        if count and split != "train":
             assert math.isfinite(float(row[f"{prefix}/{facts.metric}"]))
-            assert float(row[f"{prefix}/loss"]) > 0

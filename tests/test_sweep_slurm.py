@@ -16,6 +16,7 @@ from test_resume import rows_without_times
 
 import scoring
 from algoperf import records
+from algoperf.cli import sweep_command
 from algoperf.facts import UserError
 from algoperf.sweep import slurm
 from algoperf.sweep.scan import find_trials, read_state
@@ -121,6 +122,31 @@ def test_what_sbatch_refuses_is_shown(sweep, fake_slurm):
     (fake_slurm / "bin/sbatch").write_text("#!/bin/sh\necho no partition >&2; exit 1\n")
     with pytest.raises(UserError, match=r"`sbatch .*` failed: no partition"):
         submit(sweep, dict.fromkeys(sweep.tasks(), 1), SlurmOptions())
+
+
+def test_time_limits_are_those_of_a_preflight(fake_slurm, monkeypatch, capsys):
+    monkeypatch.chdir(fake_slurm)
+    rows = [
+        {"workload": "digits", "trial_s_to_budget": 600.0},
+        {"workload": "mnist_mini", "trial_s_to_budget": None},
+    ]
+    (fake_slurm / "a.json").write_text(json.dumps(rows))
+    rows[0]["trial_s_to_budget"] = 1200.0
+    (fake_slurm / "b.json").write_text(json.dumps(rows))
+    line = ["sweep", "--submissions=nadamw", "--studies=3", "--executor=slurm"]
+    assert (
+        sweep_command.main(
+            [*line[1:], "--workloads=digits", "--preflight_json=a.json,b.json"]
+        )
+        == 0
+    )
+    assert "they take 1.0 machine-hours at most" in capsys.readouterr().out
+    (script,) = Path("experiments/.sweep/slurm").rglob("*.sh")
+    assert f"--time={20 * 5 // 4 + 15}" in script.read_text()
+    with pytest.raises(UserError, match=r"--preflight_json=no\.json cannot be read"):
+        sweep_command.main(
+            [*line[1:], "--workloads=digits", "--preflight_json=no.json"]
+        )
 
 
 # A job's process, with a trial that only counts.

@@ -57,5 +57,11 @@ def _define_executors(flag: Definer) -> None:
         "max_restarts", 3, 0, "How often a trial whose process died is started again."
     )
     flag.integer("time_limit_min", None, 1, "slurm: minutes of a job; default: budget.")
+    flag.text(
+        "preflight_json",
+        None,
+        "slurm: files of `algoperf check --preflight_json`, by commas: time limits by "
+        "what they say a trial takes.",
+    )
     flag.integer("array_limit", None, 1, "slurm: jobs of an array that run at a time.")
     flag.text("sbatch", None, 'slurm: options of sbatch: "--partition=p --mem=32G".')

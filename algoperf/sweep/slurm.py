@@ -26,6 +26,8 @@ JOBS = "jobs.json"
 # Evaluations, checkpoints and set-up are not in a trial's budget.
 _BESIDES_FACTOR = 1.5
 _BESIDES_MIN = 15
+# Of what a pre-flight measured, with evaluations and checkpoints in it.
+_MEASURED_FACTOR = 1.25
 # Seconds before the time limit at which a job is told to save. SLURM may be a minute
 # early, so it is a third of short limits.
 _SAVE_S = 180
@@ -56,6 +58,11 @@ def time_limit_min(budget_s: float) -> int:
     turn in the queue.
     """
     return math.ceil(budget_s * _BESIDES_FACTOR / 60) + _BESIDES_MIN
+
+
+def measured_limit_min(trial_s: float) -> int:
+    """Minutes of a job whose trial takes `trial_s` in all, as a pre-flight says."""
+    return math.ceil(trial_s * _MEASURED_FACTOR / 60) + _BESIDES_MIN
 
 
 def submit(
