@@ -56,6 +56,17 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/resume.py
 	$(BIN)/python benchmarks/image_pipeline.py
 	$(BIN)/python benchmarks/vision_step.py
+	$(BIN)/python benchmarks/mini_steps.py
+	$(BIN)/python benchmarks/prepare_imagenet.py
+	$(BIN)/python benchmarks/speech.py
+	$(BIN)/python benchmarks/wmt.py
+	$(BIN)/python benchmarks/text_lm.py
+	$(BIN)/python benchmarks/lr_sensitivity.py
+	$(BIN)/python benchmarks/graphs.py
+	$(BIN)/python benchmarks/clicks.py
+	$(BIN)/python benchmarks/mri.py
+	$(BIN)/python benchmarks/preflight.py
+	$(BIN)/python benchmarks/compile_cache.py
 
 docs: $(INSTALLED)
 	$(BIN)/python docs/make_workloads.py

@@ -44,17 +44,18 @@ class Progress:
         metrics: dict[str, float],
         seconds: Seconds,
         max_runtime_s: float,
+        has_targets: bool = True,
     ) -> "Progress":
         """The same trial after an evaluation; `seconds` are read when it ended.
 
         A validation metric that is NaN means diverged: no parameter recovers from it.
-        A target that is reached beyond the budget is not reached.
+        A target that is reached beyond the budget is not reached, and on random data
+        there is none.
         """
         validation = metrics[f"validation/{facts.metric}"]
         test = metrics.get(f"test/{facts.metric}", float("nan"))
-        reached = (
-            facts.reached_validation(validation) and seconds.submission <= max_runtime_s
-        )
+        in_time = seconds.submission <= max_runtime_s
+        reached = has_targets and in_time and facts.reached_validation(validation)
         diverged = any(
             value != value
             for name, value in metrics.items()
@@ -69,7 +70,8 @@ class Progress:
                 (self.step, {**metrics, **_times(seconds)}),
             ),
             validation_goal_reached=self.validation_goal_reached or reached,
-            test_goal_reached=self.test_goal_reached or facts.reached_test(test),
+            test_goal_reached=self.test_goal_reached
+            or (has_targets and facts.reached_test(test)),
         )
         # Reaching the target and divergence are what an evaluation is there to find:
         # they stand above a limit that the same step ran into.

@@ -69,6 +69,7 @@ class Trial:
     saved_step: int | None = None
     saved_at_s: float = field(init=False)  # of submission time
     early_stop: EarlyStop = field(default_factory=EarlyStop)
+    has_targets: bool = True  # not on random data, where metrics mean nothing
     queue: Iterator[Any] = field(init=False)
     shown_results: list[tuple[int, dict[str, float]]] = field(init=False)
     params_types: Any = field(init=False)
@@ -186,8 +187,7 @@ class Trial:
             check_not_donated(self.state.params)
 
     def _check_state(self) -> None:
-        """Refuses what is no state of the model. Between evaluations it is the
-        submission's affair what it keeps in params."""
+        """Refuses what is no state of the model; between evaluations it may be any."""
         workload, state = self.workload, self.state
         name, function = self._evaluated_function()
         with submission_code(function):
@@ -221,6 +221,7 @@ class Trial:
             metrics,
             self.clock.read(),
             self.limits.max_runtime_s,
+            self.has_targets,
         )
         self._show_results()
 

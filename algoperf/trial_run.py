@@ -210,6 +210,7 @@ class TrialRun:
             eval_batch_size=options.eval_batch_size or named_size,
             saved_step=progress.step if progress.preemption_count else None,
             early_stop=self._early_stop(parts.record["settings"]),
+            has_targets=not self.options.random_data,
             watch=parts.watch,
         )
 

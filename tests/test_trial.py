@@ -142,6 +142,17 @@ def test_a_target_metric_that_is_missing_in_a_result_is_not_a_silent_pass(digits
         Progress().evaluated(digits.facts, {"test/accuracy": 1.0}, Seconds(), 1.0)
 
 
+def test_random_data_has_no_target_to_reach(digits):
+    metrics = {"validation/accuracy": 1.0, "test/accuracy": 1.0}
+    for has_targets in (True, False):
+        after = Progress().evaluated(
+            digits.facts, metrics, Seconds(), 1.0, has_targets=has_targets
+        )
+        assert (after.outcome == "reached") == has_targets
+        assert after.validation_goal_reached == has_targets
+        assert after.test_goal_reached == has_targets
+
+
 def test_checkpoints_between_evaluations_come_by_submission_time_uncharged(start):
     now = FakeTime()
     checkpoints = FakeCheckpoints(now, seconds=40.0)
