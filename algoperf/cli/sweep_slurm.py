@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -57,7 +58,8 @@ def _trial_seconds(files: str) -> dict[str, float]:
     seconds: dict[str, float] = {}
     for file in filter(None, (part.strip() for part in files.split(","))):
         try:
-            for row in read_json(Path(file)):
+            rows: Any = read_json(Path(file))  # None where there is no file
+            for row in rows:
                 name, took = row["workload"], row["trial_s_to_budget"]
                 if took is not None:
                     seconds[name] = max(seconds.get(name, 0.0), float(took))

@@ -39,7 +39,8 @@ class Contents(NamedTuple):
     @property
     def shape(self) -> Shape:
         """Slices and sizes."""
-        return Shape(*self.kspace.shape, self.targets.shape[-1])
+        slices, rows, columns = self.kspace.shape
+        return Shape(slices, rows, columns, self.targets.shape[-1])
 
 
 def describe(path: Path) -> tuple[Shape, float]:
