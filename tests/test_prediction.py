@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fakes import PLAIN_SUBMISSION
 from score_trees import record
 
 from algoperf.cli.main import main
@@ -97,12 +98,7 @@ def test_a_stopped_trial_is_named_under_health():
 
 def test_a_hopeless_trial_ends_and_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    Path("lazy.py").write_text(
-        "import optax\n"
-        "from algoperf.optax_submission import optax_submission\n"
-        "get_batch_size, init_optimizer_state, update_params = optax_submission(\n"
-        "    lambda hyperparameters, step_hint: optax.sgd(1e-9))\n"
-    )
+    Path("lazy.py").write_text(PLAIN_SUBMISSION)
     line = ["run", "--workload=digits", "--submission_path=lazy.py", "--rng_seed=0",
             "--max_global_steps=400", "--eval_every_steps=20"]  # fmt: skip
     assert main([*line, "--stop_when_hopeless"]) == 0

@@ -105,8 +105,7 @@ def request_from(values: flags.FlagValues, need_data: bool = True) -> Request:
     """Reads the flags of a command line; without `need_data`, data may be missing.
 
     Raises:
-      UserError: names that do not exist, data that is not there, flags that
-        contradict each other.
+      UserError: a name or data does not exist, or flags contradict each other.
     """
     workloads = _workloads(values.workload)
     data_dir = _folder(values.data_dir) if values.data_dir else None
