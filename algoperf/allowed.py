@@ -47,6 +47,21 @@ _PREFIXES = (
     "XLA_",
 )
 _OF_TRACKERS = ("WANDB_", "MLFLOW_")
+# The way out, and who one is there.
+_OF_NETWORK = frozenset(
+    (
+        "ALL_PROXY",
+        "CURL_CA_BUNDLE",
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "NETRC",
+        "NO_PROXY",
+        "REQUESTS_CA_BUNDLE",
+        "SSL_CERT_DIR",
+        "SSL_CERT_FILE",
+    )
+)
+_TRACKING_URI = "MLFLOW_TRACKING_URI"
 _SYSTEM = [
     "/bin",
     "/etc",
@@ -82,14 +97,22 @@ def environment(
     """Of `given` what a trial needs; its home and temporary folder are below `scratch`.
 
     Args:
-      trackers: whether the variables of Weights & Biases and MLflow are needed.
+      trackers: whether Weights & Biases and MLflow are needed: their variables, those
+        of the network, and a home and a working directory that outlive the trial.
     """
     prefixes = _PREFIXES + (_OF_TRACKERS if trackers else ())
     kept = {
         name: value
         for name, value in given.items()
-        if name in _VARIABLES or name.startswith(prefixes)
+        if name in _VARIABLES
+        or name.startswith(prefixes)
+        or (trackers and name.upper() in _OF_NETWORK)
     }
+    if trackers:
+        kept[_TRACKING_URI] = _kept_store(given.get(_TRACKING_URI) or "mlruns")
+        login = Path(given.get("HOME", "/")) / ".netrc"  # of `wandb login`
+        if "NETRC" not in kept and login.is_file():
+            kept["NETRC"] = str(login)
     kept["HOME"], kept["TMPDIR"] = str(scratch), str(scratch / "tmp")
     # Packages below the home that is not there any more.
     kept["PYTHONUSERBASE"] = site.getuserbase()
@@ -98,6 +121,13 @@ def environment(
     if path:
         kept["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, path))
     return kept
+
+
+def _kept_store(uri: str) -> str:
+    """MLflow's store by an absolute path, where it is given by a relative one."""
+    if uri.startswith("sqlite:///"):
+        return f"sqlite:///{os.path.abspath(uri.removeprefix('sqlite:///'))}"
+    return uri if ":" in uri else Path(uri).absolute().as_uri()
 
 
 def grants(

@@ -35,6 +35,29 @@ def test_the_environment_is_a_list_of_what_is_allowed(tmp_path):
     assert environment(given, tmp_path, trackers=True)["WANDB_API_KEY"] == "k"
 
 
+def test_charts_need_the_network_a_login_and_a_store_that_stays(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".netrc").touch()
+    given = {"HOME": str(tmp_path), "https_proxy": "p", "SSL_CERT_FILE": "c", "A": "b"}
+    plain = environment(given, tmp_path / "scratch")
+    assert not {"https_proxy", "SSL_CERT_FILE", "NETRC", "A"} & plain.keys()
+    kept = environment(given, tmp_path / "scratch", trackers=True)
+    assert kept["https_proxy"] == "p"
+    assert kept["SSL_CERT_FILE"] == "c"
+    assert kept["NETRC"] == str(tmp_path / ".netrc")
+    assert "A" not in kept
+    for uri, wanted in {
+        None: f"file://{tmp_path}/mlruns",
+        "runs": f"file://{tmp_path}/runs",
+        "sqlite:///a.db": f"sqlite:///{tmp_path}/a.db",
+        "sqlite:////x/a.db": "sqlite:////x/a.db",
+        "http://host:5000": "http://host:5000",
+    }.items():
+        named = given | ({"MLFLOW_TRACKING_URI": uri} if uri else {})
+        kept = environment(named, tmp_path / "scratch", trackers=True)
+        assert kept["MLFLOW_TRACKING_URI"] == wanted
+
+
 def test_what_lies_around_the_experiments_may_be_read_and_they_may_not(tmp_path):
     sealed = tmp_path / "a/experiments"
     for folder in ("a/experiments/x", "a/other", "b"):
