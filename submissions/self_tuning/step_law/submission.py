@@ -17,27 +17,21 @@ from algoperf.schedules import warmup_cosine
 from algoperf.spec import ParameterType
 from workloads import catalog
 
-# Base workload -> tokens of an example.
-SEQUENCE_TOKENS = {
-    "wmt": 256,
-    "wmt_mini": 32,
-    "finewebedu_lm": 1024,
-    "finewebedu_lm_mini": 64,
-}
-# Which workload this is: `get_batch_size` alone is told, and it is called first.
+SEQUENCE_TOKENS = dict(wmt=256, wmt_mini=32, finewebedu_lm=1024, finewebedu_lm_mini=64)  # noqa: C408
+# `get_batch_size` alone is told which workload it is, and it is called first.
 trained = SimpleNamespace(name="")
 
 
 def get_batch_size(workload_name):
     trained.name = workload_name
+    examples = 0.58 * num_tokens() ** 0.571 / tokens_per_example()
     devices = jax.device_count()
-    return max(round(batch_tokens() / tokens_per_example() / devices), 1) * devices
+    return max(round(examples / devices), 1) * devices
 
 
 def init_optimizer_state(workload, model_params, model_state, hyperparameters, rng):
-    point = SimpleNamespace(
-        learning_rate=learning_rate(workload), warmup_factor=0.05, grad_clip=1.0
-    )
+    rate = learning_rate(workload)
+    point = SimpleNamespace(learning_rate=rate, warmup_factor=0.05, grad_clip=1.0)
     a_step = get_batch_size(trained.name) * tokens_per_example()
     schedule = warmup_cosine(point, num_tokens() // a_step)
     adamw = optax.adamw(schedule, b1=0.9, b2=0.95, eps=1e-8, weight_decay=0.1)
@@ -47,10 +41,6 @@ def init_optimizer_state(workload, model_params, model_state, hyperparameters, r
 
 def learning_rate(workload):
     return 1.79 * non_embedding_params(workload) ** -0.713 * num_tokens() ** 0.307
-
-
-def batch_tokens():
-    return 0.58 * num_tokens() ** 0.571
 
 
 def num_tokens():
