@@ -49,7 +49,6 @@ def compile_cache(folder: Path | None) -> Iterator[CacheUse]:
 
     Without a folder JAX goes on as it is configured, which may be with a cache
     (JAX_COMPILATION_CACHE_DIR); its use is counted too.
-
     """
     if folder is None:
         use = CacheUse(getattr(jax.config, "jax_compilation_cache_dir", None))

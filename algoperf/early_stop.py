@@ -162,7 +162,6 @@ def early_stop_of(
 
     def find_beaten(progress: Progress) -> Deadline | None:
         del progress
-
         return _agreed(hosts, lambda: beaten(folder, settings))
 
     find: list[Find] = [find_beaten] if when_beaten else []

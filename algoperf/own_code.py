@@ -17,6 +17,7 @@ _LIBRARIES = (
     _HARNESS,
     _HARNESS.parent / "workloads",
 )
+_OF_HARNESS = tuple(str(path) + "/" for path in _LIBRARIES[2:])
 
 
 def own_code(file: Path) -> OwnCode:
@@ -57,13 +58,12 @@ def is_running(frame: FrameType | None, own: OwnCode) -> bool:
 def began_it(frame: FrameType | None, own: OwnCode) -> bool:
     """Whether a stack begins with the submission's code, or with code made at run time;
     what Python and libraries do before does not matter."""
-    harness = tuple(str(path) + "/" for path in _LIBRARIES[2:])
     began = False
     while frame is not None:
         filename = frame.f_code.co_filename
         if own(filename) or is_made_at_run_time(filename):
             began = True
-        elif filename.startswith(harness):
+        elif filename.startswith(_OF_HARNESS):
             began = False
         frame = frame.f_back
     return began
@@ -76,12 +76,11 @@ def asked_for_it(frame: FrameType | None, own: OwnCode) -> bool:
     Code that was made at run time is the submission's: nobody else asks for anything
     by such.
     """
-    harness = tuple(str(path) + "/" for path in _LIBRARIES[2:])
     while frame is not None:
         filename = frame.f_code.co_filename
         if own(filename) or is_made_at_run_time(filename):
             return True
-        if filename.startswith(harness):
+        if filename.startswith(_OF_HARNESS):
             return False
         frame = frame.f_back
     return False

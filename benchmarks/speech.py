@@ -35,11 +35,13 @@ from workloads.librispeech.frontend import (
     HOP_SAMPLES,
     SAMPLE_RATE_HZ,
     WINDOW_SAMPLES,
+    _features,
     log_mel,
     mel_filters,
     normalized_log,
 )
 from workloads.librispeech.lstm import BidirectionalLSTM, lstm
+from workloads.librispeech.strided_conv import strided_conv
 from workloads.librispeech.wer import word_error_rates
 
 TOKENS_PER_S = 4
@@ -152,6 +154,21 @@ def train_step(model: nn.Module, batch: int, seconds: float, directly: bool):
     return run
 
 
+def convolution(batch: int, frames: int, conv: Any) -> Callable[[], Any]:
+    """The gradient of the second strided convolution of the models."""
+    rng = np.random.default_rng(4)
+    x = jnp.asarray(rng.normal(size=(batch, frames, 40, WIDTH)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(3, 3, WIDTH, WIDTH)), jnp.float32)
+
+    def total(x, kernel):
+        layout = ("NHWC", "HWIO", "NHWC")
+        y = conv(x, kernel, (2, 2), "SAME", dimension_numbers=layout)
+        return jnp.sum(jnp.square(y))
+
+    gradient = jax.jit(jax.grad(total, (0, 1)))
+    return lambda: gradient(x, kernel)
+
+
 def one_loop(gates: jax.Array, kernels: jax.Array, valid: jax.Array) -> jax.Array:
     """Both directions, the first axis of everything, in one loop."""
     return jax.vmap(lstm)(gates, kernels, valid)
@@ -245,9 +262,12 @@ def main() -> None:
     audio, paddings = audio_batch(8, 12.0)
     features = jax.jit(log_mel)
     plain = jax.jit(plain_log_mel)
+    # Beneath the decorator: the whole batch at every stage.
+    at_once = jax.jit(getattr(_features, "__wrapped__"))  # noqa: B009
     times = in_turns(
         {
             "front end": lambda: features(audio, paddings),
+            "front end, all at once": lambda: at_once(audio, paddings),
             "front end, transcribed directly": lambda: plain(audio, paddings),
         },
         3 * flags.rounds,
@@ -255,6 +275,16 @@ def main() -> None:
     for name, seconds in times.items():
         print(f"{name}: {1e3 * seconds:.1f} ms, {8 * 12 / seconds:.0f} x real time")
     print_steps(flags.batch, flags.seconds, flags.rounds)
+    convolutions = {
+        "as a product (used)": strided_conv,
+        "XLA's": jax.lax.conv_general_dilated,
+    }
+    works = {
+        name: convolution(flags.batch, int(50 * flags.seconds), conv)
+        for name, conv in convolutions.items()
+    }
+    for name, seconds in in_turns(works, flags.rounds).items():
+        print(f"gradient of a strided convolution, {name}: {1e3 * seconds:.0f} ms")
     loops = lstm_loops(flags.batch, int(25 * flags.seconds))
     for name, seconds in in_turns(loops, flags.rounds).items():
         print(f"LSTM layer, {name}: {1e3 * seconds:.1f} ms")

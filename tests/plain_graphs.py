@@ -26,6 +26,21 @@ def dataless(model, forward, example_batch, loss, metrics) -> Workload:
     )
 
 
+def echo(loss, metrics) -> Workload:
+    """The workload of a model that gives back its inputs."""
+
+    class Echo:
+        def apply(self, variables, inputs, **options):
+            del variables, options
+            return inputs, {}
+
+    def feed(apply, batch, options):
+        del options
+        return apply(batch["inputs"])
+
+    return dataless(Echo(), feed, {}, loss, metrics)
+
+
 def layer_norm_epsilons(model: nn.Module, inputs: Any) -> set[float]:
     """What the layer normalisations of a model add to the variance.
 

@@ -77,8 +77,8 @@ def require(
             f"--workload={facts.name} --data_dir={data_dir}."
         )
     nearest = min(map(_incomplete, _wanted(facts, folder)), key=len)
-    beside = data_dir.name == need.folder and presence(facts, data_dir.parent)
-    if found == "missing" and beside == "prepared":
+    parent = data_dir.parent if data_dir.name == need.folder else None
+    if found == "missing" and presence(facts, parent) == "prepared":
         raise UserError(
             f"--data_dir={data_dir} is the data set itself; give the folder it is in: "
             f"--data_dir={data_dir.parent}."

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from algoperf import __version__
-from algoperf.cli.again import this_line
+from algoperf.cli.again import continuing
 from algoperf.facts import UserError, closest
 
 # Modules are named, not imported: `--help` and `list` must not wait for JAX.
@@ -46,11 +46,17 @@ def main(argv: list[str] | None = None) -> int:
     if arguments[0] == "--version":
         print(__version__)
         return 0
-    return guarded(lambda: _command(arguments[0])(arguments[1:]))
+    return guarded(
+        lambda: _command(arguments[0])(arguments[1:]),
+        f"interrupted; to go on, or to begin again:\n  {continuing(arguments)}",
+    )
 
 
-def guarded(command: Callable[[], int]) -> int:
-    """Runs a command; mistakes of the user's become one message."""
+def guarded(command: Callable[[], int], interrupted: str = "interrupted") -> int:
+    """Runs a command; mistakes of the user's become one message.
+
+    `interrupted` is what is said after a Ctrl-C that the command did not take.
+    """
     try:
         return command()
     except UserError as error:
@@ -61,10 +67,7 @@ def guarded(command: Callable[[], int]) -> int:
         sys.stderr.close()
         return 0
     except KeyboardInterrupt:
-        print(
-            f"algoperf: interrupted; to go on, or to begin again:\n  {this_line()}",
-            file=sys.stderr,
-        )
+        print(f"algoperf: {interrupted}", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 

@@ -20,8 +20,8 @@ _FILES = DataFiles(
     how_to_get=(
         "`algoperf prepare --workload=finewebedu_lm --raw_dir=RAW --data_dir=DIR`, "
         "with the parquet or JSON Lines files and GPT-2's vocab.bpe and encoder.json "
-        "in RAW; or train.bin and val.bin of little-endian uint16 tokens; or the "
-        "folders train and val that AlgoPerf saved with Hugging Face datasets"
+        "in RAW; or train.bin and val.bin of little-endian uint16 or uint32 tokens; or "
+        "the folders train and val that AlgoPerf saved with Hugging Face datasets"
     ),
 )
 

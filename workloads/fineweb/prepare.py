@@ -118,7 +118,7 @@ def preparation(
         for pattern in _READERS
     ]
     flat = Source(
-        "flat uint16 token files",
+        "flat token files",
         tuple(
             RawFile(f"{stem}.bin", how_to_get="your own tokenisation")
             for stem in STEM.values()

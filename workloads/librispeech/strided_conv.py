@@ -15,9 +15,9 @@ def strided_conv(
 ) -> jax.Array:
     """`jax.lax.conv_general_dilated` as Flax's `Conv` calls it, without dilation.
 
-    On CPUs it is a matrix product of patches. XLA's gradient of a strided convolution
-    is one with zeros between the numbers there, and multiplies all of them: with a
-    stride of 2 it takes 2.3 times as long as the gradient of the product.
+    On CPUs it is a matrix product of patches, which take memory for every number of
+    the kernel. XLA's gradient of a strided convolution is one with zeros between the
+    numbers there, and multiplies all of them: benchmarks/speech.py times both.
 
     Args:
       x: [batch, height, width, channel].

@@ -49,7 +49,7 @@ _WIDTHS = {
     "labels": TASKS,
 }
 _SMALL = {"nodes", "edges"}  # most of the numbers: uint8 from the beginning
-_COLUMNS = [f"f{i}" for i in range(128)]  # pyarrow's names for columns without a name
+_COLUMNS = [f"f{i}" for i in range(TASKS)]  # pyarrow's names for columns without a name
 
 
 class File(NamedTuple):
