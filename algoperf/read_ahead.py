@@ -147,9 +147,9 @@ def decoded_batches(
 class Damaged:
     """The examples that could not be decoded: each is named on the screen, once."""
 
-    def __init__(self, kind: str, replacement: str, strict: bool):
-        """Such as `Damaged("image", "a black one", options.strict)`."""
-        self._kind, self._replacement, self._strict = kind, replacement, strict
+    def __init__(self, kind: str, consequence: str, strict: bool):
+        """Such as `Damaged("image", "replaced by a black one", options.strict)`."""
+        self._kind, self._consequence, self._strict = kind, consequence, strict
         self._names: set[str] = set()
         self._lock = threading.Lock()
 
@@ -165,9 +165,9 @@ class Damaged:
                 return
             self._names.add(name)
             logging.getLogger("algoperf").warning(
-                "%s (damaged %s %d, replaced by %s)",
+                "%s (damaged %s %d, %s)",
                 error,
                 self._kind,
                 len(self._names),
-                self._replacement,
+                self._consequence,
             )

@@ -7,8 +7,9 @@ AlgoPerf's self-tuning NadamW as it is bundled, so that it reaches every target 
 the step hint. Others are run once beside it: tuned ones, which should get further, and
 SGD without tuning, which should not get there.
 
-Every run is a row in calibration.csv; rows that are there are not run again, so it may
-be stopped at any time. Afterwards it prints the targets.
+Every run is a row in calibration.csv, with the steps and seconds after which it reached
+the target that the catalog has ("never" if it did not). Rows that are there are not run
+again, so it may be stopped at any time. Afterwards it prints the targets.
 
     python benchmarks/calibrate.py --workloads=imagenet_resnet_mini
 """
@@ -37,7 +38,7 @@ from workloads.catalog import CATALOG
 from workloads.loading import build
 
 TABLE = Path(__file__).with_name("calibration.csv")
-COLUMNS = (
+COLUMNS: tuple[str, ...] = (
     "workload",
     "submission",
     "point",
@@ -46,8 +47,11 @@ COLUMNS = (
     "seconds",
     "validation",
     "test",
+    "steps_to_target",
+    "seconds_to_target",
 )
 SHARE_OF_HINT = 0.75
+SECONDS = "accumulated_submission_time"  # as eval_measurements.csv has it
 SEEDS = (0, 1, 2)
 VARIANT_SEEDS = (0, 1)
 
@@ -124,37 +128,59 @@ def of(name: str, rows: dict[tuple[str, ...], Row]) -> list[Row]:
 
 def make(run: Run, rows: dict[tuple[str, ...], Row]) -> None:
     """Trains, and appends the row."""
-    if run.key in rows:
+    if rows.get(run.key, {}).get("steps_to_target"):
         return
     facts = CATALOG[run.workload]
     steps = int(SHARE_OF_HINT * facts.step_hint)
     unreachable = float("inf") if facts.goal == "max" else float("-inf")
-    facts = replace(facts, step_hint=steps, validation_target=unreachable)
-    evaluations = list(trained(facts, run, steps))
-    validation = [values[f"validation/{facts.metric}"] for values, _ in evaluations]
-    pick = max if facts.goal == "max" else min
-    place = validation.index(pick(validation)) if validation else None
-    row: Row = dict(zip(COLUMNS, run.key, strict=False))
-    row |= {"steps": steps, "seconds": "", "validation": "nan", "test": "nan"}
-    if place is not None:
-        values, _ = evaluations[place]
-        row["seconds"] = round(evaluations[-1][1], 1)
-        row["validation"] = f"{validation[place]:.5g}"
-        test = values.get(f"test/{facts.metric}", float("nan"))  # there may be none
-        row["test"] = f"{test:.5g}"
+    endless = replace(facts, step_hint=steps, validation_target=unreachable)
+    row: Row = dict(zip(COLUMNS, run.key, strict=False)) | {"steps": steps}
+    row |= measured(facts, list(trained(endless, run, steps)))
     rows[run.key] = row
-    with TABLE.open("a", newline="") as file:
-        csv.writer(file).writerow([row[column] for column in COLUMNS])
+    write(rows)
     shown = f"{run.point.get('learning_rate', '')} seed {run.seed}"
     print(
         f"{run.workload} {run.submission} {shown}: {row['validation']} "
-        f"({row['seconds']} s)",
+        f"({row['seconds']} s, target after {row['steps_to_target']})",
         flush=True,
     )
 
 
-def trained(facts: Facts, run: Run, steps: int) -> Iterator[tuple[Row, float]]:
-    """(metrics, submission seconds) at every evaluation of a trial."""
+def measured(facts: Facts, evaluations: list[Row]) -> Row:
+    """What a row says of a run's evaluations; there are none if it failed."""
+    row: Row = {"seconds": "", "validation": "nan", "test": "nan"}
+    row |= {"steps_to_target": "never", "seconds_to_target": "never"}
+    if not evaluations:
+        return row
+    metric = f"validation/{facts.metric}"
+    pick = max if facts.goal == "max" else min
+    best = pick(evaluations, key=lambda values: values[metric])
+    row["seconds"] = round(evaluations[-1][SECONDS], 1)
+    row["validation"] = f"{best[metric]:.5g}"
+    test = best.get(f"test/{facts.metric}", math.nan)  # there may be none
+    row["test"] = f"{test:.5g}"
+    for values in evaluations:
+        if facts.reached_validation(values[metric]):
+            row["steps_to_target"] = int(values["global_step"])
+            row["seconds_to_target"] = round(values[SECONDS], 1)
+            break
+    return row
+
+
+def write(rows: dict[tuple[str, ...], Row]) -> None:
+    """Replaces the table, whole or not at all."""
+    with tempfile.NamedTemporaryFile(
+        "w", newline="", dir=TABLE.parent, delete=False
+    ) as file:
+        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows.values())
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(TABLE)
+
+
+def trained(facts: Facts, run: Run, steps: int) -> Iterator[Row]:
+    """What is measured at every evaluation of a trial."""
     limits = Limits(
         max_runtime_s=1e9,
         max_steps=steps,
@@ -173,8 +199,7 @@ def trained(facts: Facts, run: Run, steps: int) -> Iterator[tuple[Row, float]]:
         trial.run(StopRequest())
         with (plan.folder / "eval_measurements.csv").open() as file:
             for values in csv.DictReader(file):
-                numbers = {k: float(v) for k, v in values.items() if v}
-                yield numbers, numbers["accumulated_submission_time"]
+                yield {key: float(value) for key, value in values.items() if value}
 
 
 def targets(name: str, rows: dict[tuple[str, ...], Row]) -> str:
@@ -202,8 +227,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workloads", required=True, help="by commas; bases first")
     names = parser.parse_args().workloads.split(",")
-    if not TABLE.exists():
-        TABLE.write_text(",".join(COLUMNS) + "\n")
     with TABLE.open(newline="") as file:
         found = list(csv.DictReader(file))
     rows = {

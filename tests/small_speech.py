@@ -56,7 +56,7 @@ def perturbed(workload: Workload) -> tuple[Any, Any]:
 
 def by_hand(workload: Workload, params: Any, state: Any) -> dict[str, float]:
     """Loss and error rates of the logits of whole splits, decoded in Python."""
-    decode, values = GENERATED_SPEECH.tokenizer.decode, {}
+    decode_all, values = GENERATED_SPEECH.tokenizer.decode_all, {}
     for split, prefix in zip(EVAL_SPLITS, ("train", "validation", "test"), strict=True):
         packed = next(workload.data.batches(split, EXAMPLES[split], 0))
         assert workload.finish is not None
@@ -73,12 +73,14 @@ def by_hand(workload: Workload, params: Any, state: Any) -> dict[str, float]:
             kept = [
                 p for p, before in zip(best, [0, *best], strict=False) if p != before
             ]
-            texts.append(decode([piece for piece in kept if piece]))
+            texts += decode_all([[piece for piece in kept if piece]])
         tokens, counts = packed["targets"]
-        references = [
-            decode(row[: count - 1].tolist())
-            for row, count in zip(tokens, counts, strict=True)
-        ]
+        references = decode_all(
+            [
+                row[: count - 1].tolist()
+                for row, count in zip(tokens, counts, strict=True)
+            ]
+        )
         rates = word_error_rates(references, texts)
         values |= {f"{prefix}/{name}": value for name, value in rates.items()}
         tokens = float(counts.sum())

@@ -90,19 +90,20 @@ def subset_files(
     }
 
 
-def write_archives(folder: Path, **changes) -> Path:
-    """`<subset>.tar.gz` of every subset."""
+def write_archives(folder: Path, beside: Mapping[str, bytes] = {}, **changes) -> Path:
+    """`<subset>.tar.gz` of every subset; `beside` are files that do not belong there."""
     folder.mkdir(parents=True, exist_ok=True)
     for subset in _NUMBER:
+        more = {path: file for path, file in beside.items() if f"/{subset}/" in path}
         with tarfile.open(folder / f"{subset}.tar.gz", "w:gz") as archive:
-            for path, content in subset_files(subset, **changes).items():
+            for path, content in (more | subset_files(subset, **changes)).items():
                 member = tarfile.TarInfo(path)
                 member.size = len(content)
                 archive.addfile(member, io.BytesIO(content))
     return folder
 
 
-def write_folders(folder: Path, **changes) -> Path:
+def write_folders(folder: Path, beside: Mapping[str, bytes] = {}, **changes) -> Path:
     """The same unpacked, with the table of speakers."""
     rows = []
     for subset in _NUMBER:
@@ -111,6 +112,8 @@ def write_folders(folder: Path, **changes) -> Path:
             (folder / path).write_bytes(content)
         speakers = {name.split("-")[0] for name in names(subset)}
         rows += [f"{speaker} | F | {subset} | 25 | A. B." for speaker in speakers]
+    for path, content in beside.items():
+        (folder / path).write_bytes(content)
     table = "\n".join([";ID |SEX| SUBSET |MINUTES| NAME", *rows])
     (folder / "LibriSpeech/SPEAKERS.TXT").write_text(table)
     return folder

@@ -34,7 +34,7 @@ def everything(folder, split):
     return {
         utterance.name: (
             utterance.samples().tolist(),
-            tokenizer.decode(utterance.tokens),
+            *tokenizer.decode_all([utterance.tokens]),
         )
         for utterance in (files[i] for i in range(len(files)))
     }
@@ -112,7 +112,7 @@ def test_algoperfs_folder_is_there_as_it_is(tmp_path, prepared):
 def test_a_tokenizer_that_is_there_is_taken(tmp_path):
     source = raw.write_archives(tmp_path / "raw")
     texts = [f"{word} {word}" for word in raw.WORDS]
-    mine = train_sentencepiece(texts, raw.VOCAB_SIZE - 5)
+    mine = train_sentencepiece(texts, raw.VOCAB_SIZE)
     (source / TOKENIZER_FILE).write_bytes(mine)
     prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
     assert (tmp_path / "data/librispeech" / TOKENIZER_FILE).read_bytes() == mine
@@ -135,7 +135,7 @@ def test_what_is_too_long_is_left_out(tmp_path):
     source = raw.write_archives(
         tmp_path / "raw",
         audio={long: raw.flac(noise), just: raw.flac(noise[:-1])},
-        texts={wordy: "A" * 257, talk: "A" * 256},
+        texts={wordy: "A" * 257, talk: "A CAT S" + "SAT " * 62 + "A"},
     )
     examples = {"train": raw.EXAMPLES["train"], "validation": 3, "test": 2}
     changed = raw.librispeech(examples=examples)
@@ -152,7 +152,74 @@ def test_an_empty_transcript_is_kept(tmp_path):
     assert everything(tmp_path / "data/librispeech", "test")[name][1] == ""
 
 
+def test_the_folder_of_the_subsets_may_be_the_raw_folder(tmp_path):
+    source = raw.write_folders(tmp_path / "raw") / "LibriSpeech"
+    lines: list[str] = []
+    prepare(raw.librispeech(), source, tmp_path / "data", lines.append)
+    assert everything(tmp_path / "data/librispeech", "test") == expected("test")
+    assert f"    LibriSpeech/test-clean  a folder  {source}/test-clean" in lines
+
+
+@pytest.mark.parametrize("write", [raw.write_archives, raw.write_folders])
+def test_what_macos_leaves_beside_files_is_passed_over(tmp_path, write):
+    junk = {}
+    for subset in ("train-clean-100", "dev-clean"):
+        first = raw.names(subset)[0]
+        speaker, chapter, _ = first.split("-")
+        folder = f"LibriSpeech/{subset}/{speaker}/{chapter}"
+        junk[f"{folder}/._{first}.flac"] = b"\0\5\x16\7"
+        junk[f"{folder}/._{speaker}-{chapter}.trans.txt"] = b"\xff\0\5"
+    source = write(tmp_path / "raw", beside=junk)
+    prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
+    found = everything(tmp_path / "data/librispeech", "validation")
+    assert found == expected("validation")
+
+
 # --- raw files that are not right ---------------------------------------------------
+
+
+def test_a_tokenizer_of_another_size_is_refused_before_anything_is_made(tmp_path):
+    source = raw.write_archives(tmp_path / "raw")
+    texts = [f"{word} {word}" for word in raw.WORDS]
+    path = source / TOKENIZER_FILE
+    path.write_bytes(train_sentencepiece(texts, raw.VOCAB_SIZE - 5))
+    with pytest.raises(UserError) as error:
+        prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
+    assert str(error.value) == (
+        f"{path} has 43 pieces, and LibriSpeech's models 48. Put AlgoPerf's own in its "
+        "place, or move it away: then one is trained on the transcripts."
+    )
+    assert not list((tmp_path / "data/librispeech").rglob("*array_record*"))
+
+
+def test_a_damaged_tokenizer_is_named_where_it_is(tmp_path):
+    source = raw.write_archives(tmp_path / "raw")
+    (source / TOKENIZER_FILE).write_bytes(b"THE 0\nCAT -1\n")
+    with pytest.raises(UserError, match=f"{source / TOKENIZER_FILE} is no SentenceP"):
+        prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
+
+
+def test_audio_that_is_cut_short_is_named(tmp_path):
+    name = raw.names("dev-other")[0]
+    whole = raw.flac(raw.samples(name))
+    text = fails(tmp_path, audio={name: whole[: len(whole) // 2]})
+    assert f"{name} is damaged audio: " in text
+
+
+def test_a_transcript_of_too_many_tokens_is_named(tmp_path):
+    name = raw.names("dev-other")[0]
+    # Unknown letters, each between known ones, are pieces of their own.
+    text = fails(tmp_path, texts={name: "ÄX" * 128})
+    assert f"{name} is of 25" in text
+    assert "tokens with this spm_model.vocab, and may be of 256" in text
+
+
+def test_a_subset_that_is_a_file_is_named(tmp_path):
+    source = raw.write_folders(tmp_path / "raw")
+    shutil.rmtree(source / "LibriSpeech/dev-other")
+    (source / "LibriSpeech/dev-other").write_bytes(b"")
+    with pytest.raises(UserError, match="dev-other is no folder. Unpack dev-other.tar"):
+        prepare(raw.librispeech(), source, tmp_path / "data", lambda _: None)
 
 
 def test_audio_of_another_rate_is_refused(tmp_path):

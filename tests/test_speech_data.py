@@ -35,9 +35,11 @@ def npy(tmp_path_factory, folder):
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory):
-    """Two utterances whose audio ends too early."""
+    """Two utterances whose audio ends too early; the preparation did not notice."""
     audio = {name: raw.flac(raw.samples(name))[:-400] for name in BROKEN}
-    return raw.write_prepared(tmp_path_factory.mktemp("broken"), audio=audio)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workloads.librispeech.records.decode_flac", lambda *_: None)
+        return raw.write_prepared(tmp_path_factory.mktemp("broken"), audio=audio)
 
 
 def source(folder, threads: int = 2, strict: bool = False, **changes):
@@ -60,13 +62,9 @@ def assert_equal(found, expected):
 def utterances(batch, tokenizer) -> list[tuple[list[int], str]]:
     """The samples and the text of every row."""
     (audio, num_samples), (tokens, num_tokens) = batch["inputs"], batch["targets"]
-    return [
-        (
-            audio[i, : num_samples[i]].tolist(),
-            tokenizer.decode(tokens[i, : num_tokens[i]].tolist()),
-        )
-        for i in range(len(audio))
-    ]
+    rows = range(len(audio))
+    texts = tokenizer.decode_all([tokens[i, : num_tokens[i]].tolist() for i in rows])
+    return [(audio[i, : num_samples[i]].tolist(), texts[i]) for i in rows]
 
 
 def test_a_training_batch_has_its_utterances_in_the_order_of_the_seed(folder):
@@ -164,7 +162,9 @@ def test_damaged_audio_is_named_once_and_left_out_or_silent(broken, caplog):
     texts = [record.getMessage() for record in caplog.records]
     assert [text.split(" ")[0] for text in texts] == list(BROKEN)
     assert "is damaged audio: " in texts[0]
-    assert texts[1].endswith("(damaged utterance 2, replaced by silence)")
+    assert texts[1].endswith(
+        "(damaged utterance 2, left out of training, silence in an evaluation)"
+    )
 
 
 def test_under_strict_damaged_audio_ends_the_run(broken):
@@ -195,6 +195,14 @@ def test_csv_files_have_to_be_there_with_ids(tmp_path, folder):
     copy = raw.write_npy(tmp_path / "npy", folder / TOKENIZER_FILE)
     (copy / "dev-other.csv").write_text("name\nx\n")
     with pytest.raises(UserError, match=r"dev-other.csv has the columns name; it ne"):
+        source(copy).batches("validation", 2, 0)
+    (copy / "dev-other.csv").write_text(",id\n0,x\n1\n")
+    with pytest.raises(
+        UserError, match=r"dev-other.csv has no `id` in line 3: it is c"
+    ):
+        source(copy).batches("validation", 2, 0)
+    (copy / "dev-other.csv").write_bytes(b",id\n0,\xff\n")
+    with pytest.raises(UserError, match=r"dev-other.csv is damaged: .* Copy it again"):
         source(copy).batches("validation", 2, 0)
     (copy / "dev-other.csv").unlink()
     with pytest.raises(UserError, match=r"dev-other.csv is missing: AlgoPerf's prep"):

@@ -66,7 +66,7 @@ def test_a_batch_has_what_is_said_and_how_long_it_is():
     assert (audio.dtype, audio.shape) == (np.int16, (20, LENGTH))
     words = {*ADJECTIVES, *NOUNS, *VERBS}
     for i in range(20):
-        text = tokenizer.decode(tokens[i, : num_tokens[i]].tolist())
+        (text,) = tokenizer.decode_all([tokens[i, : num_tokens[i]].tolist()])
         assert 2 <= len(text.split()) <= 3
         assert set(text.split()) <= words
         assert tokens[i, num_tokens[i] - 1] == 2

@@ -117,9 +117,9 @@ def test_pieces_become_text_up_to_their_length():
     pieces = np.array([[3.0, 1.0, 2.0], [2.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     seen = []
 
-    def detokenize(row):
-        seen.append([type(piece) for piece in row])
-        return "".join("_abc"[piece] for piece in row)
+    def detokenize(rows):
+        seen.extend([type(piece) for piece in row] for row in rows)
+        return ["".join("_abc"[piece] for piece in row) for row in rows]
 
     assert detokenized(pieces, np.array([3, 1, 0]), detokenize) == ["cab", "b", ""]
     assert seen == [[int] * 3, [int], []]

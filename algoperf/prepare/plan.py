@@ -36,9 +36,14 @@ class Places:
     def find(self, name: str) -> Path | None:
         """The first file of this name: in `raw_dir` or up to two folders below, in
         `folder` or one below, or beside `folder` under exactly this name.
+
+        Of a name such as `LibriSpeech/dev-clean`, `raw_dir` may be the first folder.
         """
+        raw_dir = self.raw_dir.resolve()
+        first, _, rest = name.partition("/")
         for place, patterns in (
             (self.raw_dir, (name, f"*/{name}", f"*/*/{name}")),
+            (self.raw_dir, (rest,) if rest and raw_dir.name == first else ()),
             (self.folder, (name, f"*/{name}")),
             (self.folder.parent, (name,)),
         ):

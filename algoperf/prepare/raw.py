@@ -100,7 +100,9 @@ def tell(source: Source, raw: Raw, say: Say) -> None:
     """Says which raw files were found."""
     for file in source.files:
         path = raw[file.name]
-        say(f"    {file.name}  {size(path.stat().st_size)}  {path}")
+        # To add up what is in a folder takes minutes where there are many files.
+        about = "a folder" if path.is_dir() else size(path.stat().st_size)
+        say(f"    {file.name}  {about}  {path}")
 
 
 def tell_downloads(files: Iterable[RawFile], say: Say) -> None:

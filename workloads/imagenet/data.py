@@ -38,7 +38,7 @@ class ImageNet:
         self._mixes = mixes
         self._size = size
         self._files: dict[str, ImageFiles] = {}
-        self._damaged = Damaged("image", "a black one", options.strict)
+        self._damaged = Damaged("image", "replaced by a black one", options.strict)
 
     def batches(
         self, split: Split, batch_size: int, seed: int, position: int = 0

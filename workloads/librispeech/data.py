@@ -48,7 +48,8 @@ class LibriSpeech:
         self._max_samples = max_samples
         self._max_tokens = max_tokens
         self._opened: dict[Split, Utterances] = {}
-        self._damaged = Damaged("utterance", "silence", options.strict)
+        consequence = "left out of training, silence in an evaluation"
+        self._damaged = Damaged("utterance", consequence, options.strict)
 
     def batches(
         self, split: Split, batch_size: int, seed: int, position: int = 0

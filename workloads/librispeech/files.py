@@ -127,14 +127,27 @@ def _ids(path: Path) -> list[str]:
             f"{path} is missing: AlgoPerf's preparation has not ended. Run it again, "
             "or `algoperf prepare --workload=librispeech_conformer`."
         )
-    with open(path, newline="") as file:
-        rows = csv.DictReader(file)
-        if "id" not in (rows.fieldnames or ()):
-            raise UserError(
-                f"{path} has the columns {', '.join(rows.fieldnames or ()) or 'none'}; "
-                "it needs `id`. Prepare it again."
-            )
-        return [row["id"] for row in rows]
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            table = csv.DictReader(file)
+            rows, columns = list(table), table.fieldnames or ()
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"{path} is damaged: {error}. Copy it again from where it was prepared."
+        ) from None
+    if "id" not in columns:
+        raise UserError(
+            f"{path} has the columns {', '.join(columns) or 'none'}; it needs `id`. "
+            "Prepare it again."
+        )
+    ids = [row["id"] for row in rows]
+    if not all(ids):
+        line = 2 + next(place for place, found in enumerate(ids) if not found)
+        raise UserError(
+            f"{path} has no `id` in line {line:,}: it is cut short or damaged. Copy it "
+            "again from where it was prepared."
+        )
+    return ids
 
 
 def _pcm(path: Path) -> np.ndarray:

@@ -69,6 +69,6 @@ def _texts(
         text
         for pieces, lengths, weights in parts
         for text in detokenized(
-            pieces[weights > 0], lengths[weights > 0], tokenizer.decode
+            pieces[weights > 0], lengths[weights > 0], tokenizer.decode_all
         )
     ]

@@ -6,10 +6,11 @@ model of the transcripts of train-clean-100.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from algoperf.facts import UserError
 from algoperf.prepare.plan import (
     Made,
     Part,
@@ -21,10 +22,8 @@ from algoperf.prepare.plan import (
     nothing_to_finish,
 )
 from workloads.copied_files import copied
-from workloads.librispeech.data import MAX_SAMPLES
 from workloads.librispeech.facts import TOKENIZER_FILE
 from workloads.librispeech.files import HOME, NAME, SUBSETS, VERSION
-from workloads.librispeech.flac import check_header, read_header
 from workloads.librispeech.raw_speech import (
     ROOT,
     RawUtterance,
@@ -33,6 +32,7 @@ from workloads.librispeech.raw_speech import (
     speaker_folders,
     transcripts_of,
 )
+from workloads.librispeech.records import write_utterances
 from workloads.librispeech.tokenizers import (
     VOCAB_SIZE,
     SentencePieceTokenizer,
@@ -41,13 +41,10 @@ from workloads.librispeech.tokenizers import (
 from workloads.tfds_layout import (
     INFO,
     descriptions,
-    example_type,
     shard_name,
     write_info,
-    write_records,
 )
 
-MAX_CHARACTERS = 256
 TOKENIZER_SUBSET = "train-clean-100"
 SPEAKERS_PER_SHARD = 25  # of unpacked archives; about 600 MB
 _TOKENIZER_BYTES = 260_000
@@ -144,7 +141,12 @@ def _tokenizer_sources(
     ready = RawFile(TOKENIZER_FILE, how_to_get="AlgoPerf's preparation")
     raw = [files[TOKENIZER_SUBSET] for files in (sizes.archives, unpacked)]
     return (
-        Source(ready.name, (ready,), _copy_tokenizer, nothing_to_finish),
+        Source(
+            ready.name,
+            (ready,),
+            functools.partial(_copy_tokenizer, sizes.vocab_size),
+            nothing_to_finish,
+        ),
         *(
             Source(
                 f"transcripts in {file.name}",
@@ -157,13 +159,22 @@ def _tokenizer_sources(
     )
 
 
-def _copy_tokenizer(raw: Raw, folder: Path) -> list[Unit]:
-    return [copied(raw[TOKENIZER_FILE], folder, TOKENIZER_FILE, "", _check_tokenizer)]
+def _copy_tokenizer(vocab_size: int, raw: Raw, folder: Path) -> list[Unit]:
+    """Looks at the file before anything is made: all that follows depends on it."""
 
+    def check(path: Path) -> int:
+        found = SentencePieceTokenizer(path).vocab_size
+        if found != vocab_size:
+            raise UserError(
+                f"{path} has {found:,} pieces, and LibriSpeech's models {vocab_size:,}."
+                " Put AlgoPerf's own in its place, or move it away: then one is "
+                "trained on the transcripts."
+            )
+        return 0
 
-def _check_tokenizer(path: Path) -> int:
-    SentencePieceTokenizer(path)
-    return 0
+    source = raw[TOKENIZER_FILE]
+    check(source)
+    return [copied(source, folder, TOKENIZER_FILE, "", check)]
 
 
 def _train_tokenizer(name: str, vocab_size: int, raw: Raw, folder: Path) -> list[Unit]:
@@ -184,7 +195,7 @@ def _archive_units(files: Mapping[str, RawFile], raw: Raw, folder: Path) -> list
             (path.stat().st_size, functools.partial(from_archive, path))
             for path in paths
         ]
-        units += _shards(split, reads)
+        units += _shards(split, reads, folder)
     return units
 
 
@@ -199,7 +210,7 @@ def _folder_units(files: Mapping[str, RawFile], raw: Raw, folder: Path) -> list[
                 group = speakers[start : start + SPEAKERS_PER_SHARD]
                 read = functools.partial(from_folders, group)
                 reads.append((_bytes_in(group), read))
-        units += _shards(split, reads)
+        units += _shards(split, reads, folder)
     return units
 
 
@@ -209,40 +220,20 @@ def _bytes_in(folders: Sequence[Path]) -> int:
     )
 
 
-def _shards(split: str, reads: Sequence[tuple[int, Read]]) -> list[Unit]:
+def _shards(split: str, reads: Sequence[tuple[int, Read]], folder: Path) -> list[Unit]:
     return [
         Unit(
             f"{HOME}/{shard_name(NAME, split, number, len(reads))}",
             split,
             size_bytes,
-            functools.partial(_write, read),
+            functools.partial(_write, read, folder / TOKENIZER_FILE),
         )
         for number, (size_bytes, read) in enumerate(reads)
     ]
 
 
-def _write(read: Read, path: Path) -> int:
-    return write_records(path, _records(read()))
-
-
-def _records(utterances: Iterable[RawUtterance]) -> Iterator[bytes]:
-    """Serialized tf.train.Example of the utterances that are short enough."""
-    example_class = example_type()
-    for utterance in utterances:
-        header = read_header(utterance.audio, utterance.name)
-        check_header(header, utterance.name)
-        too_long = len(utterance.transcript) > MAX_CHARACTERS
-        if too_long or header.samples > MAX_SAMPLES:
-            continue
-        example = example_class()
-        for key, value in (
-            ("id", utterance.name.encode()),
-            ("audio", utterance.audio),
-            ("transcript", utterance.transcript.encode()),
-        ):
-            example.features.feature[key].bytes_list.value.append(value)
-        # In a fixed order of the features: the same shard every time.
-        yield example.SerializeToString(deterministic=True)
+def _write(read: Read, tokenizer: Path, path: Path) -> int:
+    return write_utterances(path, read(), SentencePieceTokenizer(tokenizer))
 
 
 def _finish(raw: Raw, folder: Path, made: Made) -> list[str]:

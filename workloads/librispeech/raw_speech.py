@@ -43,7 +43,7 @@ def from_folders(speakers: Iterable[Path]) -> Iterator[RawUtterance]:
         files = (
             (str(path), path.read_bytes())
             for path in sorted(speaker.rglob("*"))
-            if path.name.endswith((_AUDIO, _TRANSCRIPTS))
+            if _is_part_of_it(path.name)
         )
         yield from paired(files, str(speaker))
 
@@ -60,12 +60,12 @@ def paired(files: Iterable[tuple[str, bytes]], where: str) -> Iterator[RawUttera
     transcripts: dict[str, str] = {}
     for path, content in files:
         name = PurePosixPath(path).name
+        if not _is_part_of_it(name):
+            continue
         if name.endswith(_AUDIO):
             audio[name.removesuffix(_AUDIO)] = content
-        elif name.endswith(_TRANSCRIPTS):
-            transcripts |= _transcripts(path, content)
         else:
-            continue
+            transcripts |= _transcripts(path, content)
         for key in [key for key in audio if key in transcripts]:
             yield RawUtterance(key, audio.pop(key), transcripts.pop(key))
     for left, what, other in (
@@ -90,9 +90,15 @@ def transcripts_of(source: Path) -> list[str]:
         files = tar_members.stream(source)
     found: dict[str, str] = {}
     for path, content in files:
-        if path.endswith(_TRANSCRIPTS):
+        name = PurePosixPath(path).name
+        if _is_part_of_it(name) and name.endswith(_TRANSCRIPTS):
             found |= _transcripts(path, content)
     return [found[key] for key in sorted(found)]
+
+
+def _is_part_of_it(name: str) -> bool:
+    """Whether a file is LibriSpeech's, and not one that macOS leaves beside each."""
+    return name.endswith((_AUDIO, _TRANSCRIPTS)) and not name.startswith(".")
 
 
 def speaker_folders(subset: Path) -> list[Path]:
@@ -100,8 +106,10 @@ def speaker_folders(subset: Path) -> list[Path]:
 
     Raises:
       UserError: a speaker that `SPEAKERS.TXT` has beside the subset has no folder, or
-        there is no folder at all.
+        there is no folder at all, or the subset is a file.
     """
+    if not subset.is_dir():
+        raise UserError(f"{subset} is no folder. Unpack {subset.name}.tar.gz again.")
     folders = sorted(path for path in subset.iterdir() if path.is_dir())
     there = {path.name for path in folders}
     absent = sorted(_published_speakers(subset) - there, key=int)

@@ -22,8 +22,8 @@ class Tokenizer(Protocol):
         """The pieces of a text, without `BEGIN` and `END`."""
         ...
 
-    def decode(self, pieces: Sequence[int]) -> str:
-        """The text; `BEGIN` and `END` leave nothing."""
+    def decode_all(self, pieces: Sequence[Sequence[int]]) -> list[str]:
+        """The texts of some utterances; `BEGIN` and `END` leave nothing."""
         ...
 
 
@@ -65,8 +65,10 @@ class SentencePieceTokenizer:
     def encode(self, text: str) -> list[int]:
         return self._processor.EncodeAsIds(text)
 
-    def decode(self, pieces: Sequence[int]) -> str:
-        return self._processor.DecodeIds(list(pieces))
+    def decode_all(self, pieces: Sequence[Sequence[int]]) -> list[str]:
+        # All at once: a call for each utterance takes five times as long.
+        # (Of none at all it makes one empty text: the list is for that.)
+        return list(self._processor.DecodeIds([list(ids) for ids in pieces]))
 
 
 class LetterTokenizer:
@@ -90,8 +92,8 @@ class LetterTokenizer:
             for letter in part
         ]
 
-    def decode(self, pieces: Sequence[int]) -> str:
-        return "".join(self._pieces[piece] for piece in pieces).lstrip()
+    def decode_all(self, pieces: Sequence[Sequence[int]]) -> list[str]:
+        return ["".join(map(self._pieces.__getitem__, ids)).lstrip() for ids in pieces]
 
 
 class NumberTokenizer:
@@ -103,8 +105,8 @@ class NumberTokenizer:
     def encode(self, text: str) -> list[int]:
         return [int(word) for word in text.split()]
 
-    def decode(self, pieces: Sequence[int]) -> str:
-        return " ".join(str(piece) for piece in pieces if piece > END)
+    def decode_all(self, pieces: Sequence[Sequence[int]]) -> list[str]:
+        return [" ".join(str(piece) for piece in ids if piece > END) for ids in pieces]
 
 
 def train_sentencepiece(texts: Iterable[str], vocab_size: int = VOCAB_SIZE) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-Detokenize = Callable[[list[int]], str]
+Detokenize = Callable[[list[list[int]]], list[str]]
 
 
 def word_error_rates(
@@ -52,10 +52,8 @@ def detokenized(
     pieces: np.ndarray, lengths: np.ndarray, detokenize: Detokenize
 ) -> list[str]:
     """Texts of the first `lengths` [utterance] of `pieces` [utterance, piece]."""
-    return [
-        detokenize(row[:length].astype(int).tolist())
-        for row, length in zip(pieces, lengths, strict=True)
-    ]
+    rows = zip(pieces.astype(int).tolist(), lengths.tolist(), strict=True)
+    return detokenize([row[:length] for row, length in rows])
 
 
 def _edits_and_words(reference: str, hypothesis: str) -> tuple[int, int]:
