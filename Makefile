@@ -59,6 +59,8 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/mini_steps.py
 	$(BIN)/python benchmarks/prepare_imagenet.py
 	$(BIN)/python benchmarks/speech.py
+	$(BIN)/python benchmarks/speech_host.py
+	$(BIN)/python benchmarks/speech_ctc.py
 	$(BIN)/python benchmarks/wmt.py
 	$(BIN)/python benchmarks/text_lm.py
 	$(BIN)/python benchmarks/lr_sensitivity.py

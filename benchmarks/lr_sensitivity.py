@@ -71,7 +71,7 @@ def loss_of(
 ) -> tuple[float, float]:
     """Validation loss after the first step, and at the end (NaN if it diverged)."""
     run = Run(facts.name, submission, point, seed)
-    found = [metrics.get(METRIC, math.nan) for metrics, _ in trained(facts, run, steps)]
+    found = [metrics.get(METRIC, math.nan) for metrics in trained(facts, run, steps)]
     return found[0], found[-1] if len(found) > 1 else math.nan
 
 

@@ -1,4 +1,4 @@
-"""Speech: the front end, train steps of the models, LSTM loops, word error rates, FLAC.
+"""Speech on the device: the front end, train steps of the models, LSTM loops.
 
 A train step is the loss and its gradient, from audio on. The models are compared with
 direct transcriptions, with the same parameters: frames are gathered and pre-emphasised
@@ -11,12 +11,9 @@ process.
 
 import argparse
 import contextlib
-import io
-import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest import mock
 
@@ -29,7 +26,6 @@ from workloads.librispeech import encoder_input
 from workloads.librispeech.conformer import Conformer
 from workloads.librispeech.ctc import ctc_loss
 from workloads.librispeech.deepspeech import DeepSpeech
-from workloads.librispeech.flac import decode_flac
 from workloads.librispeech.frontend import (
     FRAME_SAMPLES,
     HOP_SAMPLES,
@@ -42,11 +38,9 @@ from workloads.librispeech.frontend import (
 )
 from workloads.librispeech.lstm import BidirectionalLSTM, lstm
 from workloads.librispeech.strided_conv import strided_conv
-from workloads.librispeech.wer import word_error_rates
 
 TOKENS_PER_S = 4
 WIDTH = 512
-UTTERANCES, WORDS = 5_348, 17
 Lstm = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
@@ -208,34 +202,6 @@ def lstm_loops(batch: int, frames: int) -> dict[str, Callable[[], Any]]:
     return {name: gradient(layer) for name, layer in layers.items()}
 
 
-def wer_seconds() -> float:
-    """Seconds for both word error rates of LibriSpeech's validation set."""
-    rng = random.Random(0)
-    words = [f"WORD{i}" for i in range(5000)]
-    references = [" ".join(rng.choices(words, k=WORDS)) for _ in range(UTTERANCES)]
-    hypotheses = [text.replace("7", "8", 1) for text in references]
-    start = time.perf_counter()
-    word_error_rates(references, hypotheses)
-    return time.perf_counter() - start
-
-
-def decoded_per_second(threads: int, seconds: float = 12.0) -> float:
-    """Utterances a second, from FLAC to samples."""
-    # Imported here: an extra of the package has it.
-    import soundfile
-
-    rng = np.random.default_rng(3)
-    noise = np.cumsum(rng.normal(size=int(seconds * SAMPLE_RATE_HZ)))
-    stream = io.BytesIO()
-    samples = np.clip(50 * noise, -30_000, 30_000).astype(np.int16)
-    soundfile.write(stream, samples, SAMPLE_RATE_HZ, format="FLAC", subtype="PCM_16")
-    data, count = stream.getvalue(), 200
-    with ThreadPoolExecutor(threads) as pool:
-        start = time.perf_counter()
-        list(pool.map(lambda _: decode_flac(data, "noise"), range(count)))
-        return count / (time.perf_counter() - start)
-
-
 def print_steps(batch: int, seconds: float, rounds: int) -> None:
     """Both models and their direct transcriptions, and the ratios."""
     works = {
@@ -288,11 +254,6 @@ def main() -> None:
     loops = lstm_loops(flags.batch, int(25 * flags.seconds))
     for name, seconds in in_turns(loops, flags.rounds).items():
         print(f"LSTM layer, {name}: {1e3 * seconds:.1f} ms")
-    milliseconds = 1e3 * min(wer_seconds() for _ in range(flags.rounds))
-    print(f"word error rates of {UTTERANCES} utterances: {milliseconds:.0f} ms")
-    for threads in (1, 2):
-        rate = max(decoded_per_second(threads) for _ in range(3))
-        print(f"FLAC of 12 s, {threads} threads: {rate:.0f} utterances a second")
 
 
 if __name__ == "__main__":

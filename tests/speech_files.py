@@ -91,7 +91,7 @@ def subset_files(
 
 
 def write_archives(folder: Path, beside: Mapping[str, bytes] = {}, **changes) -> Path:
-    """`<subset>.tar.gz` of every subset; `beside` are files that do not belong there."""
+    """`<subset>.tar.gz` of every subset; `beside` are files of others."""
     folder.mkdir(parents=True, exist_ok=True)
     for subset in _NUMBER:
         more = {path: file for path, file in beside.items() if f"/{subset}/" in path}

@@ -66,8 +66,7 @@ class SentencePieceTokenizer:
         return self._processor.EncodeAsIds(text)
 
     def decode_all(self, pieces: Sequence[Sequence[int]]) -> list[str]:
-        # All at once: a call for each utterance takes five times as long.
-        # (Of none at all it makes one empty text: the list is for that.)
+        # Of none at all it makes one empty text, which is no list.
         return list(self._processor.DecodeIds([list(ids) for ids in pieces]))
 
 

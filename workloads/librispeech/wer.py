@@ -52,8 +52,8 @@ def detokenized(
     pieces: np.ndarray, lengths: np.ndarray, detokenize: Detokenize
 ) -> list[str]:
     """Texts of the first `lengths` [utterance] of `pieces` [utterance, piece]."""
-    rows = zip(pieces.astype(int).tolist(), lengths.tolist(), strict=True)
-    return detokenize([row[:length] for row, length in rows])
+    rows = zip(pieces.astype(np.int32, copy=False), lengths, strict=True)
+    return detokenize([row[:length].tolist() for row, length in rows])
 
 
 def _edits_and_words(reference: str, hypothesis: str) -> tuple[int, int]:
