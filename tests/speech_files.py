@@ -3,10 +3,11 @@
 import csv
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 from algoperf.facts import Split
@@ -132,6 +133,14 @@ def write_prepared(folder: Path, **changes) -> Path:
     source = write_archives(folder / "raw", **changes)
     prepare(librispeech(), source, folder / "data", lambda line: None)
     return folder / "data" / "librispeech"
+
+
+def write_damaged(folder: Path, names: Sequence[str]) -> Path:
+    """The same with audio that ends too early, which happened after it was prepared."""
+    audio = {name: flac(samples(name))[:-400] for name in names}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workloads.librispeech.records.decode_flac", lambda *_: None)
+        return write_prepared(folder, audio=audio)
 
 
 def write_npy(folder: Path, tokenizer: Path) -> Path:

@@ -35,11 +35,8 @@ def npy(tmp_path_factory, folder):
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory):
-    """Two utterances whose audio ends too early; the preparation did not notice."""
-    audio = {name: raw.flac(raw.samples(name))[:-400] for name in BROKEN}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("workloads.librispeech.records.decode_flac", lambda *_: None)
-        return raw.write_prepared(tmp_path_factory.mktemp("broken"), audio=audio)
+    """Two utterances are damaged."""
+    return raw.write_damaged(tmp_path_factory.mktemp("broken"), BROKEN)
 
 
 def source(folder, threads: int = 2, strict: bool = False, **changes):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import speech_files as raw
-from fakes import Quiet
+from fakes import Quiet, compiled_functions
 
 from algoperf.data_options import DataOptions
 from algoperf.facts import UserError
@@ -39,15 +39,21 @@ WHOLE = {name: {"vocab_size": raw.VOCAB_SIZE} for name in SMALL}
 
 
 class Watch(Quiet):
-    """Keeps what the last evaluation measured."""
+    """Keeps what the last evaluation measured, and how much was compiled until each."""
 
     values: dict[str, float]
 
+    def __init__(self, compiled: list[str]):
+        super().__init__()
+        self._compiled = compiled
+        self.compiled_until: list[int] = []
+
     def evaluated(self, progress):
         self.values = progress.eval_results[-1][1]
+        self.compiled_until.append(len(self._compiled))
 
 
-def trained(tmp_path, name, model, folder, steps=10, **options):
+def trained(tmp_path, name, model, folder, steps=10, every=None, **options):
     """A trial on tiny data, or on random batches without a folder."""
     submission = tmp_path / "two.py"
     submission.write_text(TWO)
@@ -59,18 +65,20 @@ def trained(tmp_path, name, model, folder, steps=10, **options):
     plan = TrialPlan(0, 1, 3, None, tmp_path / "trial_1")
     run_options = RunOptions(
         "self",
-        Limits(max_runtime_s=1e9, max_steps=steps),
+        Limits(max_runtime_s=1e9, max_steps=steps, eval_every_steps=every),
         save_checkpoints=False,
         random_data=data.random,
     )
-    watch = Watch()
-    record = TrialRun(plan, workload, submission, run_options, watch).run(StopRequest())
-    return record, watch.values
+    with compiled_functions() as compiled:
+        watch = Watch(compiled)
+        trial = TrialRun(plan, workload, submission, run_options, watch)
+        record = trial.run(StopRequest())
+    return record, watch
 
 
-def assert_trained(record, values, words: dict[str, int] | None):
+def assert_trained(record, values, steps: int, words: dict[str, int] | None):
     assert record["error"] is None
-    assert (record["outcome"], record["steps"]) == ("out of steps", 10)
+    assert (record["outcome"], record["steps"]) == ("out of steps", steps)
     for split in ("train", "validation", "test"):
         for metric in ("ctc_loss", "wer", "wer_strict"):
             assert math.isfinite(values[f"{split}/{metric}"])
@@ -90,14 +98,18 @@ def assert_trained(record, values, words: dict[str, int] | None):
         pytest.param("librispeech_deepspeech", True, marks=pytest.mark.slow),
     ],
 )
-def test_small_models_train_for_ten_steps(tmp_path, name, real):
+def test_small_models_train_for_an_epoch(tmp_path, name, real):
     folder = raw.write_prepared(tmp_path) if real else None
-    record, values = trained(tmp_path, name, SMALL[name], folder)
+    steps = raw.EXAMPLES["train"] // 2
+    record, watch = trained(tmp_path, name, SMALL[name], folder, steps, every=8)
     words = {
         split: sum(len(raw.transcript(n).split()) for n in raw.names_of(split))
         for split in ("validation", "test")
     }
-    assert_trained(record, values, words if real else None)
+    assert_trained(record, watch.values, steps, words if real else None)
+    # Utterances of all lengths: all is compiled until the first evaluation has ended.
+    assert len(watch.compiled_until) == 3
+    assert len({*watch.compiled_until}) == 1
 
 
 @pytest.mark.slow
@@ -105,9 +117,9 @@ def test_small_models_train_for_ten_steps(tmp_path, name, real):
 @pytest.mark.parametrize("real", [True, False])
 def test_whole_models_train_for_ten_steps(tmp_path, name, real):
     folder = raw.write_prepared(tmp_path) if real else None
-    record, values = trained(tmp_path, name, WHOLE[name], folder)
+    record, watch = trained(tmp_path, name, WHOLE[name], folder)
     assert record["num_params"] > 17_000_000
-    assert_trained(record, values, None)
+    assert_trained(record, watch.values, 10, None)
 
 
 def test_without_a_tokenizer_a_run_is_refused(tmp_path):
@@ -121,8 +133,7 @@ def test_without_a_tokenizer_a_run_is_refused(tmp_path):
 @pytest.mark.slow
 def test_under_strict_a_damaged_utterance_ends_the_trial(tmp_path):
     bad = raw.names_of("train")[7]
-    audio = {bad: raw.flac(raw.samples(bad))[:-300]}
-    folder = raw.write_prepared(tmp_path, audio=audio)
+    folder = raw.write_damaged(tmp_path, [bad])
     name = "librispeech_conformer"
     with pytest.raises(UserError, match=rf"^{bad} is damaged audio"):
         trained(tmp_path, name, SMALL[name], folder, steps=16, strict=True)

@@ -66,8 +66,9 @@ def prepare(
             manifests.save(folder, manifest)
             manifest = _check_raw(folder, manifest, sums, say)
             manifest = _make_all(folder, manifest, tasks, say)
-            manifests.save(folder, replace(manifest, complete=True))
+            # Before it says that all is done: afterwards nobody looks any more.
             _remove_leftovers(folder)
+            manifests.save(folder, replace(manifest, complete=True))
     say(f"{folder} is prepared.")
 
 
