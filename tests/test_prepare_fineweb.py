@@ -118,6 +118,16 @@ def test_json_lines_become_the_same(raw, tokenizer, tmp_path, suffix):
     np.testing.assert_array_equal(whole(folder, "train"), flat(by_hand(raw)[:9]))
 
 
+def test_the_tokenizers_files_may_have_hugging_faces_names(raw, tokenizer, tmp_path):
+    write_parquet(raw)
+    documents = by_hand(raw)
+    (raw / "vocab.bpe").rename(raw / "merges.txt")
+    (raw / "encoder.json").rename(raw / "vocab.json")
+    folder = quietly(raw, tmp_path / "data", tokenizer)
+    found = [*whole(folder, "train"), *whole(folder, "validation")]
+    assert found == flat(documents)
+
+
 def test_a_run_that_was_stopped_goes_on(raw, tokenizer, tmp_path, monkeypatch):
     write_parquet(raw)
     (raw / "001_00000.parquet").rename(raw / "away")

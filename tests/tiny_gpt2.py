@@ -2,12 +2,12 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from algoperf.prepare.plan import RawFile
-from workloads.fineweb.prepare import Tokenizer
+from workloads.fineweb.prepare import TOKENIZER, Tokenizer
 
 MERGES = (("t", "h"), ("th", "e"), ("Ġ", "the"))
 END = 256 + len(MERGES)
@@ -35,7 +35,7 @@ def write_tokenizer(folder: Path) -> Tokenizer:
         encoded = content.encode()
         (folder / name).write_bytes(encoded)
         digest = f"sha256:{hashlib.sha256(encoded).hexdigest()}"
-        files.append(RawFile(name, len(encoded), digest))
+        files.append(replace(TOKENIZER[len(files)], bytes=len(encoded), digest=digest))
     return Tokenizer((files[0], files[1]), VOCAB_SIZE)
 
 

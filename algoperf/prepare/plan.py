@@ -16,7 +16,8 @@ class RawFile:
 
     `digest` is the published checksum (`sha256:...` or `md5:...`) and goes with
     `bytes`; both are empty where none is published. `url` is the official address, or
-    "" where the user has to ask for the file; `how_to_get` then says whom.
+    "" where the user has to ask for the file; `how_to_get` then says whom. Others
+    publish the same file under the names `also_named`.
     """
 
     name: str
@@ -24,6 +25,7 @@ class RawFile:
     digest: str = ""
     url: str = ""
     how_to_get: str = ""
+    also_named: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,12 @@ class Places:
     raw_dir: Path
     folder: Path
 
-    def find(self, name: str) -> Path | None:
+    def find(self, file: RawFile) -> Path | None:
+        """The file under its own name, or under another that it has."""
+        found = map(self._named, (file.name, *file.also_named))
+        return next((path for path in found if path is not None), None)
+
+    def _named(self, name: str) -> Path | None:
         """The first file of this name: in `raw_dir` or up to two folders below, in
         `folder` or one below, or beside `folder` under exactly this name.
 

@@ -34,12 +34,12 @@ def choose(part: Part, begun: str | None, places: Places, download: bool) -> Sou
 
 def absent_files(source: Source, places: Places) -> list[RawFile]:
     """The raw files of a source that are nowhere."""
-    return [file for file in source.files if places.find(file.name) is None]
+    return [file for file in source.files if places.find(file) is None]
 
 
 def located(source: Source, places: Places) -> Raw:
     """Where the raw files of a source are: all of them have to be there."""
-    found = {file.name: places.find(file.name) for file in source.files}
+    found = {file.name: places.find(file) for file in source.files}
     return {name: path for name, path in found.items() if path is not None}
 
 
@@ -122,7 +122,7 @@ def _what_is_missing(
     for number, source in enumerate(sources):
         lines.append(f"  {'or ' if number else ''}{source.name}:")
         for file in source.files:
-            found = places.find(file.name)
+            found = places.find(file)
             lines.append(f"    {file.name}  {_state(file, found)}")
     if begun is not None:
         lines.append(

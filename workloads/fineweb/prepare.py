@@ -58,18 +58,21 @@ BYTES_PER_S = 6e6  # of token files, tokenised on one core
 _SCAN_TOKENS = 1 << 24
 _ADDRESS = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main/"
 # SHA-256: the package tiktoken, tiktoken_ext/openai_public.py.
+# Hugging Face has the same bytes under other names.
 TOKENIZER = (
     RawFile(
         VOCAB_BPE,
         456_318,
         "sha256:1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
         url=f"{_ADDRESS}{VOCAB_BPE}",
+        also_named=("merges.txt",),
     ),
     RawFile(
         ENCODER_JSON,
         1_042_301,
         "sha256:196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
         url=f"{_ADDRESS}{ENCODER_JSON}",
+        also_named=("vocab.json",),
     ),
 )
 _TEXT_FROM = (
