@@ -54,6 +54,12 @@ def test_algoperfs_files_become_rows(tmp_path, suffix):
     assert test == ["day_02_00.npy", "day_02_01.npy"]
 
 
+def test_one_file_of_another_kind_is_no_set(tmp_path):
+    raw = logs.write_days(tmp_path / "raw", ".gz")
+    (raw / "day_0_00").write_bytes(b"")
+    assert_right(made(tmp_path, raw))
+
+
 def test_a_folder_of_algoperf_is_prepared_in_its_place(tmp_path):
     logs.write_chunks(tmp_path / "data" / "criteo1tb")
     assert_right(made(tmp_path, tmp_path))
@@ -115,18 +121,21 @@ def test_missing_raw_files_are_named(tmp_path):
 
 def test_a_missing_chunk_is_named(tmp_path):
     raw = logs.write_chunks(tmp_path / "raw")
-    for name in ("day_0_01", "day_2_03"):
+    for name in ("day_0_01", "day_2_02"):
         (raw / name).unlink()
     assert refused(tmp_path, raw) == (
-        f"{raw} has 7 of 9 files; missing: day_0_01, day_2_03. Put them there."
+        f"{raw} has 7 of 9 files; missing: day_0_01, day_2_02. Put them there."
     )
+    (raw / "day_2_03").unlink()
+    assert "day_2_03  MISSING, from Criteo" in refused(tmp_path, raw)
 
 
 def test_many_missing_days_are_counted(tmp_path):
-    (tmp_path / "day_0_00").touch()
+    for name in ("day_0_00", "day_2_03"):
+        (tmp_path / name).touch()
     assert (
-        "has 1 of 9 files; missing: day_0_01, day_0_02, day_1_00, day_1_01, day_2_00 "
-        "and 3 more." in refused(tmp_path, tmp_path)
+        "has 2 of 9 files; missing: day_0_01, day_0_02, day_1_00, day_1_01, day_2_00 "
+        "and 2 more." in refused(tmp_path, tmp_path)
     )
 
 

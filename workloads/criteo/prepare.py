@@ -115,10 +115,13 @@ def _days(sizes: Sizes, suffix: str) -> Iterator[Piece]:
 
 
 def _source(what: str, pieces: Sequence[Piece]) -> Source:
-    """All files are beside the first, which alone is looked for."""
-    first = RawFile(pieces[0].raw, how_to_get=f"{_ASK}, and all up to {pieces[-1].raw}")
+    """All files are beside the first. It and the last are looked for: a set of which
+    only the first is there, perhaps left of a trial, is not taken for this one."""
+    names = dict.fromkeys((pieces[0].raw, pieces[-1].raw))
+    how_to_get = f"{_ASK}, and all up to {pieces[-1].raw}"
+    files = tuple(RawFile(name, how_to_get=how_to_get) for name in names)
     units = functools.partial(_units, pieces)
-    return Source(what, (first,), units, nothing_to_finish)
+    return Source(what, files, units, nothing_to_finish)
 
 
 def _units(pieces: Sequence[Piece], raw: Raw, folder: Path) -> list[Unit]:
