@@ -17,7 +17,7 @@ from loop_overhead import Silent, state_of
 
 from algoperf.cli.bundled import find_submission
 from algoperf.clock import Clock
-from algoperf.data import PlacedBatches
+from algoperf.handed_workload import handed_to_submission
 from algoperf.limits import Limits
 from algoperf.metrics_logger import MetricsLogger
 from algoperf.progress import Progress
@@ -60,9 +60,12 @@ def slow_trial(folder: TrialFolder) -> Trial:
         return summarize(measurements)
 
     metrics = workload.metrics._replace(summarize=slow_summary)
-    workload = replace(workload, metrics=metrics, metrics_logger=MetricsLogger())
+    workload = replace(workload, metrics=metrics)
+    handed, logger = handed_to_submission(workload), MetricsLogger()
+    handed.attach_metrics_logger(logger)
     return Trial(
         workload=workload,
+        handed=handed,
         submission=submission._replace(
             update_params=slow_update, prepare_for_eval=slow_prepare
         ),
@@ -72,11 +75,11 @@ def slow_trial(folder: TrialFolder) -> Trial:
         observer=Silent(),
         checkpoints=SlowCheckpoints(),  # type: ignore[arg-type]
         clock=Clock(),
-        batches=PlacedBatches(workload.data.batches("train", 64, 0)),
+        batches=workload.batches("train", 64),
         step_key=jax.random.PRNGKey(2),
         state=state_of(workload, submission, None),
         progress=Progress(),
-        logger=workload.metrics_logger,
+        logger=logger,
     )
 
 

@@ -9,6 +9,7 @@ it hides behind the device.
   python benchmarks/loop_overhead.py
 """
 
+import argparse
 import statistics
 import tempfile
 import time
@@ -37,7 +38,6 @@ from algoperf.workload import Workload
 from workloads import catalog
 from workloads.loading import build
 
-ROUNDS = 61
 WARMUP_STEPS = 50
 BATCH_SIZE = 64
 
@@ -168,7 +168,12 @@ def in_turns(
 
 
 def compare(
-    title: str, workload: Workload, steps: int, folder: Path, empty: bool = False
+    title: str,
+    workload: Workload,
+    steps: int,
+    rounds: int,
+    folder: Path,
+    empty: bool = False,
 ) -> None:
     """Times the two loops in turns and prints both, their ratio and difference."""
     submission, point = adamw()
@@ -179,7 +184,7 @@ def compare(
     harness = harness_loop(workload, submission, point, trial_folder)
     bare(WARMUP_STEPS)
     harness(WARMUP_STEPS)
-    pairs = in_turns(bare, harness, steps, ROUNDS)
+    pairs = in_turns(bare, harness, steps, rounds)
     trial_folder.close()
     bare_s = statistics.median(b for b, _ in pairs)
     harness_s = statistics.median(h for _, h in pairs)
@@ -192,23 +197,32 @@ def compare(
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=61)
+    rounds = parser.parse_args().rounds
     digits = catalog.get("digits")
     wide = replace(digits, model={"hidden": (1536, 1536)})
     with tempfile.TemporaryDirectory() as folder:
-        print(f"{ROUNDS} rounds on {jax.devices()[0].device_kind}")
+        print(f"{rounds} rounds on {jax.devices()[0].device_kind}")
         compare(
             "digits       ",
             build(digits, None, DataOptions()),
             1000,
+            rounds,
             Path(folder) / "digits",
         )
         compare(
-            "about 10 ms  ", build(wide, None, DataOptions()), 50, Path(folder) / "wide"
+            "about 10 ms  ",
+            build(wide, None, DataOptions()),
+            50,
+            rounds,
+            Path(folder) / "wide",
         )
         compare(
             "empty step   ",
             build(digits, None, DataOptions()),
             2000,
+            rounds,
             Path(folder) / "empty",
             True,
         )

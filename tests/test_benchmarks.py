@@ -13,12 +13,12 @@ from workloads.catalog import CATALOG
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 # Arguments that make a script short.
 SMALL = {
-    "clicks": "--batch=64 --vocabulary=1024 --rows=100000 --rounds=1",
+    "clicks": "--batch=64 --vocabulary=1024 --rows=1000000 --rounds=1",
     "clock": "",
     "compile_cache": "--workload=digits",
     "graphs": "--batch=4 --rounds=1",
     "image_pipeline": "",
-    "loop_overhead": "",
+    "loop_overhead": "--rounds=3",
     "lr_sensitivity": "--widths=16 --rates=2 --steps=20",
     "mini_steps": "--workloads=mnist_mini,wmt_mini --steps=3 --rounds=1",
     "mri": "--batch=1 --rounds=1 --steps=3",

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -211,7 +212,6 @@ def wait_for(happened, timeout_s: float = 30) -> None:
 TIME_OUT, PREEMPTED, CRASHES = 3, 4, 2  # numbers of trials, by their points
 GIVEN = (
     "sweep",
-    f"--submissions={HERE / 'submissions/faulty'}",
     "--workloads=digits",
     "--trials=12",
     "--seed=3",
@@ -223,12 +223,18 @@ GIVEN = (
 @pytest.mark.skipif(bool(slurm_cluster.why_not()), reason=slurm_cluster.why_not())
 def test_twelve_tasks_on_a_cluster_end_as_on_this_machine(tmp_path):
     """One trial crashes, one is preempted, one runs out of time."""
-    for name in ("cluster", "marks", "marks_local"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "cluster").mkdir()
+    here, there = tmp_path / "here", tmp_path / "there"
+    lines = {}
+    for home in (here, there):
+        # One for each: it leaves marks beside itself.
+        faulty = home.with_name(f"{home.name}_submissions") / "faulty"
+        shutil.copytree(HERE / "submissions/faulty", faulty)
+        given = [*GIVEN, f"--submissions={faulty}", f"--experiment_dir={home}"]
+        lines[home] = command(given)
     with slurm_cluster.cluster(tmp_path / "cluster") as own:
-        own |= {"FAULTY_MARKS": str(tmp_path / "marks"), "JAX_PLATFORMS": "cpu"}
-        there = tmp_path / "there"
-        line = command([*GIVEN, f"--experiment_dir={there}"])
+        own |= {"JAX_PLATFORMS": "cpu"}
+        line = lines[there]
         slurm_line = [*line, "--executor=slurm", "--time_limit_min=2"]
         output = called(slurm_line, own)
         assert "12 trials submitted in 1 array(s)" in output
@@ -240,11 +246,8 @@ def test_twelve_tasks_on_a_cluster_end_as_on_this_machine(tmp_path):
         wait_for(lambda: read_state(preempted).steps >= 20, 240)
         called(["scontrol", "requeue", f"{array}_{PREEMPTED - 1}"], own)
         wait_for(lambda: queue_without_delay(own) == "", 540)
-    local = os.environ | {
-        "FAULTY_MARKS": str(tmp_path / "marks_local"), "JAX_PLATFORMS": "cpu"
-    }  # fmt: skip
-    here = tmp_path / "here"
-    called([*line[:-1], f"--experiment_dir={here}", "--workers=2"], local)
+    local = os.environ | {"JAX_PLATFORMS": "cpu"}
+    called([*lines[here], "--workers=2"], local)
     on_cluster, on_machine = dict(find_trials(there)), dict(find_trials(here))
     assert on_cluster.keys() == on_machine.keys()
     assert len(on_cluster) == 12
