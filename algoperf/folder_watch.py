@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 from algoperf import records
 
@@ -24,10 +25,18 @@ def finished_files(trial: Path) -> Files:
     for other in sorted(trial.parent.glob("trial_*")):
         if other == trial or not other.is_dir():
             continue
-        record = records.read_json(other / records.TRIAL)
-        if isinstance(record, dict) and record.get("outcome") is not None:
+        if _is_finished(records.read_json(other / records.TRIAL)):
             found |= _files(other)
     return found
+
+
+def _is_finished(record: Any) -> bool:
+    """Whether all is written of a trial: of an isolated one, what its watcher adds."""
+    if not isinstance(record, dict) or record.get("outcome") is None:
+        return False
+    environments = record.get("environments") or [{}]
+    isolation = environments[-1].get("isolation")
+    return isolation is None or isolation["witnessed_s"] is not None
 
 
 def changed_files(before: Files) -> list[Path]:

@@ -90,6 +90,25 @@ def test_only_files_of_finished_trials_may_not_change(tmp_path):
     assert unknown_files(tmp_path / "trial_3") == [tmp_path / "trial_3/weights"]
 
 
+def test_an_isolated_trial_is_finished_when_its_watcher_has_written(tmp_path):
+    (tmp_path / "trial_1").mkdir()
+    record = tmp_path / "trial_1/trial.json"
+
+    def write(witnessed_s):
+        isolation = {"mode": "process", "witnessed_s": witnessed_s}
+        environments = [{"isolation": isolation}]
+        content = {"outcome": "reached", "environments": environments}
+        record.write_text(json.dumps(content))
+
+    write(None)
+    before = finished_files(tmp_path / "trial_2")
+    write(12.5)
+    assert changed_files(before) == []
+    before = finished_files(tmp_path / "trial_2")
+    write(11.25)
+    assert changed_files(before) == [record]
+
+
 def test_a_submissions_code_is_what_lies_in_its_folder(tmp_path):
     (tmp_path / "mine").mkdir()
     own = own_code(tmp_path / "mine/submission.py")

@@ -262,6 +262,7 @@ def test_twelve_tasks_on_a_cluster_end_as_on_this_machine(tmp_path):
         assert one == other, task
         interrupted = (CRASHES, PREEMPTED, TIME_OUT)
         record = records.read_json(Path(folder) / records.TRIAL)
+        assert record["findings"] == [], task
         # A slow machine needs the time of more than two jobs for the slow trial.
         assert (record["preemption_count"] > 0) == (task.trial in interrupted), task
     scores = [
