@@ -1,12 +1,15 @@
 """`algoperf check --workload` and `run --dry_run`: what they say and refuse."""
 
 import json
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from fakes import PLAIN_SUBMISSION
 
 from algoperf.cli.check_command import _expanded
 from algoperf.cli.main import main
+from algoperf.cli.preflight_report import total_lines
 
 NEEDS_VALUES = "if jax.tree.leaves(current_param_container)[0].sum() > 1e9: exit()"
 
@@ -68,6 +71,27 @@ def test_a_check_costs_a_whole_submission(folder, capsys):
     assert "all: 30 trials on 2 workloads, 2 of them derived and not measured" in out
     found = json.loads((folder / "found.json").read_text())
     assert [row["trials"] for row in found] == [15, 15]  # 3 studies of 5 trials
+    total = sum(row["disk_bytes"] for row in found)
+    assert f"all: {total / 1e6:.1f} MB of checkpoints, " in out
+
+
+@dataclass(frozen=True)
+class OnlyDisk:
+    """A cost of which no seconds are known."""
+
+    disk_bytes: int
+    to_hint: None = None
+    to_budget: None = None
+
+
+def test_each_workload_may_fit_on_the_disk_and_all_of_them_not():
+    costs: Any = [OnlyDisk(3_000_000), OnlyDisk(4_000_000)]
+    (said,) = total_lines(costs, 8_000_000)
+    assert str(said).strip() == "all: 7.0 MB of checkpoints, 8.0 MB are free"
+    _, bad = total_lines(costs, 6_000_000)
+    assert bad.ok is False
+    assert "all together needs 7.0 MB of disk for checkpoints, 6.0 MB are" in bad.what
+    assert not list(total_lines(costs[:1], 0))
 
 
 def test_a_self_tuning_submission_has_one_trial_a_study(folder, capsys):

@@ -54,8 +54,9 @@ def run_preflight(request: Request, options: PreflightOptions) -> int:
         for line in preflights.of(facts):
             print(line, flush=True)
             bad = bad or line.ok is False
-    for line in total_lines(preflights.costs):
+    for line in total_lines(preflights.costs, _free_bytes(request)):
         print(line)
+        bad = bad or line.ok is False
     if options.output is not None:
         write_json(options.output, [cost.as_dict() for cost in preflights.costs])
         print(f"    written: {options.output}")

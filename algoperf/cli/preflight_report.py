@@ -106,16 +106,22 @@ def lines(cost: Cost, memory_bytes: int, free_bytes: int) -> Iterator[Line]:
     yield from _memory(cost, memory_bytes)
     yield from _seconds(cost)
     yield from _hours(cost)
-    if cost.disk_bytes:
-        free = f"{_gb(free_bytes)} are free"
-        yield Line(None, f"  disk: {_gb(cost.disk_bytes)} of checkpoints, {free}")
-        if cost.disk_bytes > free_bytes:
-            yield Line(
-                False,
-                f"{name} needs {_gb(cost.disk_bytes)} of disk for checkpoints, "
-                f"{free}; give another --experiment_dir, or "
-                "--nosave_checkpoints",
-            )
+    yield from _disk(name, "  disk: ", cost.disk_bytes, free_bytes)
+
+
+def _disk(
+    name: str, before: str, disk_bytes: int | None, free_bytes: int
+) -> Iterator[Line]:
+    if not disk_bytes:
+        return
+    need, free = _gb(disk_bytes), f"{_gb(free_bytes)} are free"
+    yield Line(None, f"{before}{need} of checkpoints, {free}")
+    if disk_bytes > free_bytes:
+        yield Line(
+            False,
+            f"{name} needs {need} of disk for checkpoints, {free}; give another "
+            "--experiment_dir, or --nosave_checkpoints",
+        )
 
 
 def _heading(cost: Cost) -> Line:
@@ -198,10 +204,18 @@ def _hours(cost: Cost) -> Iterator[Line]:
     )
 
 
-def total_lines(costs: Sequence[Cost]) -> Iterator[Line]:
-    """The sum over workloads, if there are several."""
+def total_lines(costs: Sequence[Cost], free_bytes: int) -> Iterator[Line]:
+    """The sums over workloads, if there are several."""
+    if len(costs) < 2:
+        return
+    yield from _total_hours(costs)
+    disk_bytes = sum(cost.disk_bytes or 0 for cost in costs)
+    yield from _disk("all together", "all: ", disk_bytes, free_bytes)
+
+
+def _total_hours(costs: Sequence[Cost]) -> Iterator[Line]:
     known = [cost for cost in costs if cost.to_hint and cost.to_budget]
-    if len(costs) < 2 or not known:
+    if not known:
         return
     hint_s = sum(c.trials * c.to_hint.total_s for c in known if c.to_hint)
     budget_s = sum(c.trials * c.to_budget.total_s for c in known if c.to_budget)
