@@ -1,6 +1,7 @@
 """Which files of a study somebody else than the harness wrote."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ _OURS = re.compile(
     r"wandb|mlruns|mlflow|(process_\d+_)?hang\.txt|\.(\S+\.(json|csv))\.\S+"
 )
 
-# File -> (time of the last change, bytes).
-Files = dict[Path, tuple[int, int]]
+# File -> (time of the last change, bytes); None of what may still change.
+Files = dict[Path, tuple[int, int] | None]
 
 
 def finished_files(trial: Path) -> Files:
@@ -25,18 +26,24 @@ def finished_files(trial: Path) -> Files:
     for other in sorted(trial.parent.glob("trial_*")):
         if other == trial or not other.is_dir():
             continue
-        if _is_finished(records.read_json(other / records.TRIAL)):
+        record = records.read_json(other / records.TRIAL)
+        if isinstance(record, dict) and record.get("outcome") is not None:
             found |= _files(other)
+            if is_watched(record) is False:
+                found[other / records.TRIAL] = None
     return found
 
 
-def _is_finished(record: Any) -> bool:
-    """Whether all is written of a trial: of an isolated one, what its watcher adds."""
-    if not isinstance(record, dict) or record.get("outcome") is None:
-        return False
-    environments = record.get("environments") or [{}]
-    isolation = environments[-1].get("isolation")
-    return isolation is None or isolation["witnessed_s"] is not None
+def is_watched(record: Mapping[str, Any]) -> bool | None:
+    """Whether the watcher of an isolated trial has written what it adds to the record.
+
+    It does so after the trial's own process has ended. None if nobody will: the trial
+    was not isolated, or the record is not the harness's.
+    """
+    environments = record.get("environments")
+    last = environments[-1] if isinstance(environments, list) and environments else {}
+    isolation = last.get("isolation") if isinstance(last, dict) else None
+    return isolation.get("watched") if isinstance(isolation, dict) else None
 
 
 def changed_files(before: Files) -> list[Path]:
@@ -60,7 +67,9 @@ def unknown_files(trial: Path) -> list[Path]:
 
 def _odd(path: Path, before: Files, after: Files) -> bool:
     # The lock says who looks at a folder: it is written by reading.
-    return path.name != records.LOCK and before.get(path) != after.get(path)
+    if path.name == records.LOCK or before.get(path, ()) is None:
+        return False
+    return before.get(path) != after.get(path)
 
 
 def _files(folder: Path) -> Files:

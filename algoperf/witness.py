@@ -36,5 +36,10 @@ class Isolated:
             os.write(self.pipe, (text + "\n").encode())
 
     def as_record(self) -> dict[str, Any]:
-        """For `trial.json`; the one that watches fills the times in."""
-        return {"mode": self.mode, "witnessed_s": None, "accounted_s": None}
+        """For `trial.json`; the one that watches fills the times in, and `watched`."""
+        return {
+            "mode": self.mode,
+            "watched": False,
+            "witnessed_s": None,
+            "accounted_s": None,
+        }

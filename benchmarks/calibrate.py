@@ -38,11 +38,9 @@ from workloads.catalog import CATALOG
 from workloads.loading import build
 
 TABLE = Path(__file__).with_name("calibration.csv")
+KEY = ("workload", "submission", "point", "seed")
 COLUMNS: tuple[str, ...] = (
-    "workload",
-    "submission",
-    "point",
-    "seed",
+    *KEY,
     "steps",
     "seconds",
     "validation",
@@ -127,7 +125,7 @@ def of(name: str, rows: dict[tuple[str, ...], Row]) -> list[Row]:
 
 
 def make(run: Run, rows: dict[tuple[str, ...], Row]) -> None:
-    """Trains, and appends the row."""
+    """Trains, and writes the row into the table."""
     if rows.get(run.key, {}).get("steps_to_target"):
         return
     facts = CATALOG[run.workload]
@@ -136,6 +134,7 @@ def make(run: Run, rows: dict[tuple[str, ...], Row]) -> None:
     endless = replace(facts, step_hint=steps, validation_target=unreachable)
     row: Row = dict(zip(COLUMNS, run.key, strict=False)) | {"steps": steps}
     row |= measured(facts, list(trained(endless, run, steps)))
+    rows |= read()  # of others that run at the same time, too
     rows[run.key] = row
     write(rows)
     shown = f"{run.point.get('learning_rate', '')} seed {run.seed}"
@@ -167,16 +166,23 @@ def measured(facts: Facts, evaluations: list[Row]) -> Row:
     return row
 
 
+def read() -> dict[tuple[str, ...], Row]:
+    """The table's rows by their keys; there may be none yet."""
+    if not TABLE.exists():
+        return {}
+    with TABLE.open(newline="") as file:
+        rows: list[Row] = list(csv.DictReader(file))
+    return {tuple(row[name] for name in KEY): row for row in rows}
+
+
 def write(rows: dict[tuple[str, ...], Row]) -> None:
     """Replaces the table, whole or not at all."""
-    with tempfile.NamedTemporaryFile(
-        "w", newline="", dir=TABLE.parent, delete=False
-    ) as file:
+    new = TABLE.with_suffix(".new")
+    with new.open("w", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         table.writeheader()
         table.writerows(rows.values())
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(TABLE)
+    new.replace(TABLE)
 
 
 def trained(facts: Facts, run: Run, steps: int) -> Iterator[Row]:
@@ -227,12 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workloads", required=True, help="by commas; bases first")
     names = parser.parse_args().workloads.split(",")
-    with TABLE.open(newline="") as file:
-        found = list(csv.DictReader(file))
-    rows = {
-        tuple(row[name] for name in ("workload", "submission", "point", "seed")): row
-        for row in found
-    }
+    rows = read()
     for run in runs_of(names):
         make(run, rows)
     for name in names:

@@ -90,22 +90,34 @@ def test_only_files_of_finished_trials_may_not_change(tmp_path):
     assert unknown_files(tmp_path / "trial_3") == [tmp_path / "trial_3/weights"]
 
 
-def test_an_isolated_trial_is_finished_when_its_watcher_has_written(tmp_path):
-    (tmp_path / "trial_1").mkdir()
-    record = tmp_path / "trial_1/trial.json"
+def test_the_record_of_a_trial_may_change_until_its_watcher_has_written(tmp_path):
+    folder = tmp_path / "trial_1"
+    folder.mkdir()
+    record, other = folder / "trial.json", folder / "measurements.csv"
 
-    def write(witnessed_s):
-        isolation = {"mode": "process", "witnessed_s": witnessed_s}
-        environments = [{"isolation": isolation}]
+    def write(watched):
+        environments = [{}, {"isolation": {"mode": "process", "watched": watched}}]
         content = {"outcome": "reached", "environments": environments}
         record.write_text(json.dumps(content))
 
-    write(None)
+    write(False)
     before = finished_files(tmp_path / "trial_2")
-    write(12.5)
+    write(True)
     assert changed_files(before) == []
+    other.write_text("new")
+    assert changed_files(before) == [other]
     before = finished_files(tmp_path / "trial_2")
-    write(11.25)
+    write("otherwise")
+    assert changed_files(before) == [record]
+
+
+@pytest.mark.parametrize("odd", [None, [], [[]], [{"isolation": []}], 3])
+def test_a_record_that_is_not_the_harnesss_is_watched_as_it_is(tmp_path, odd):
+    (tmp_path / "trial_1").mkdir()
+    record = tmp_path / "trial_1/trial.json"
+    record.write_text(json.dumps({"outcome": "failed", "environments": odd}))
+    before = finished_files(tmp_path / "trial_2")
+    record.write_text(json.dumps({"outcome": "reached", "environments": odd}))
     assert changed_files(before) == [record]
 
 

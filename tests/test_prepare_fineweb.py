@@ -123,9 +123,20 @@ def test_the_tokenizers_files_may_have_hugging_faces_names(raw, tokenizer, tmp_p
     documents = by_hand(raw)
     (raw / "vocab.bpe").rename(raw / "merges.txt")
     (raw / "encoder.json").rename(raw / "vocab.json")
+    (raw / "a model").mkdir()
+    (raw / "a model/vocab.json").write_text("{}")  # somebody else's
+    (raw / "._000_00000.parquet").write_bytes(b"of macOS")
     folder = quietly(raw, tmp_path / "data", tokenizer)
     found = [*whole(folder, "train"), *whole(folder, "validation")]
     assert found == flat(documents)
+
+
+def test_other_models_tokenizers_are_not_gpt2s(raw, tokenizer, tmp_path):
+    write_parquet(raw)
+    (raw / "encoder.json").rename(raw / "elsewhere.json")
+    (raw / "vocab.json").write_text("{}")
+    with pytest.raises(UserError, match=r"encoder.json or vocab.json  MISSING"):
+        quietly(raw, tmp_path / "data", tokenizer)
 
 
 def test_a_run_that_was_stopped_goes_on(raw, tokenizer, tmp_path, monkeypatch):
@@ -163,9 +174,8 @@ def test_flat_token_files_with_other_tokens_are_refused(tmp_path):
 
 def test_a_missing_tokenizer_is_named_before_anything_is_made(raw, tmp_path):
     write_parquet(raw)
-    with pytest.raises(
-        UserError, match=r"vocab\.bpe  MISSING \(456\.3 kB\), from https"
-    ):
+    wanted = r"vocab\.bpe or merges\.txt  MISSING \(456\.3 kB\), from https"
+    with pytest.raises(UserError, match=wanted):
         quietly(raw, tmp_path / "data", None)
     assert not (tmp_path / "data/fineweb_edu_10B/tokens").exists()
 

@@ -195,7 +195,7 @@ def test_csv_files_have_to_be_there_with_ids(tmp_path, folder):
         source(copy).batches("validation", 2, 0)
     (copy / "dev-other.csv").write_text(",id\n0,x\n1\n")
     with pytest.raises(
-        UserError, match=r"dev-other.csv has no `id` in line 3: it is c"
+        UserError, match=r"dev-other.csv has no `id` in line 3: it is d"
     ):
         source(copy).batches("validation", 2, 0)
     (copy / "dev-other.csv").write_bytes(b",id\n0,\xff\n")

@@ -230,15 +230,13 @@ def test_twelve_tasks_on_a_cluster_end_as_on_this_machine(tmp_path):
         # One for each: it leaves marks beside itself.
         faulty = home.with_name(f"{home.name}_submissions") / "faulty"
         shutil.copytree(HERE / "submissions/faulty", faulty)
-        given = [*GIVEN, f"--submissions={faulty}", f"--experiment_dir={home}"]
-        lines[home] = command(given)
+        own_flags = f"--submissions={faulty}", f"--experiment_dir={home}"
+        lines[home] = command([*GIVEN, *own_flags])
     with slurm_cluster.cluster(tmp_path / "cluster") as own:
         own |= {"JAX_PLATFORMS": "cpu"}
-        line = lines[there]
-        slurm_line = [*line, "--executor=slurm", "--time_limit_min=2"]
-        output = called(slurm_line, own)
-        assert "12 trials submitted in 1 array(s)" in output
-        again = called(slurm_line, own)
+        line = [*lines[there], "--executor=slurm", "--time_limit_min=2"]
+        assert "12 trials submitted in 1 array(s)" in called(line, own)
+        again = called(line, own)
         assert "0 trials submitted in 0 array(s); 12 were in the queue" in again
         (jobs,) = (there / ".sweep/slurm").glob("*/jobs.json")
         array = json.loads(jobs.read_text())["id"]
@@ -246,8 +244,7 @@ def test_twelve_tasks_on_a_cluster_end_as_on_this_machine(tmp_path):
         wait_for(lambda: read_state(preempted).steps >= 20, 240)
         called(["scontrol", "requeue", f"{array}_{PREEMPTED - 1}"], own)
         wait_for(lambda: queue_without_delay(own) == "", 540)
-    local = os.environ | {"JAX_PLATFORMS": "cpu"}
-    called([*lines[here], "--workers=2"], local)
+    called([*lines[here], "--workers=2"], os.environ | {"JAX_PLATFORMS": "cpu"})
     on_cluster, on_machine = dict(find_trials(there)), dict(find_trials(here))
     assert on_cluster.keys() == on_machine.keys()
     assert len(on_cluster) == 12

@@ -27,6 +27,7 @@ from algoperf.folder_watch import (
     UNKNOWN,
     changed_files,
     finished_files,
+    is_watched,
     unknown_files,
 )
 from algoperf.stop_request import StopRequest
@@ -210,10 +211,13 @@ def _write_down(folder: Path, seen: Witnessed, before: dict[Any, Any]) -> None:
         return
     try:
         record = trial.read_trial()
-        if not isinstance(record, dict) or not (seen.trained or found):
+        if not isinstance(record, dict):
             return
-        if seen.trained:
+        if is_watched(record) is not False and not (seen.trained or found):
+            return  # done before: it stays as it is
+        if seen.trained or is_watched(record) is False:
             record["environments"][-1]["isolation"] |= {
+                "watched": True,
                 "witnessed_s": seen.witnessed_s,
                 "accounted_s": seen.accounted_s,
             }

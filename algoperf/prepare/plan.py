@@ -1,6 +1,6 @@
 """What the preparation of a data set consists of: data and plain functions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,29 +36,32 @@ class Places:
     folder: Path
 
     def find(self, file: RawFile) -> Path | None:
-        """The file under its own name, or under another that it has."""
-        found = map(self._named, (file.name, *file.also_named))
-        return next((path for path in found if path is not None), None)
+        """The file under its own name, or under another if it has the right size."""
+        others = (
+            path
+            for name in file.also_named
+            for path in self._named(name)
+            # Such names are common: files of other data sets have them too.
+            if path.stat().st_size == file.bytes
+        )
+        return next(self._named(file.name), None) or next(others, None)
 
-    def _named(self, name: str) -> Path | None:
-        """The first file of this name: in `raw_dir` or up to two folders below, in
-        `folder` or one below, or beside `folder` under exactly this name.
+    def _named(self, name: str) -> Iterator[Path]:
+        """Files of this name: in `raw_dir` or up to two folders below, in `folder` or
+        one below, or beside `folder` under exactly this name.
 
         Of a name such as `LibriSpeech/dev-clean`, `raw_dir` may be the first folder.
         """
-        raw_dir = self.raw_dir.resolve()
         first, _, rest = name.partition("/")
+        names = self.raw_dir.absolute().name, self.raw_dir.resolve().name
         for place, patterns in (
             (self.raw_dir, (name, f"*/{name}", f"*/*/{name}")),
-            (self.raw_dir, (rest,) if rest and raw_dir.name == first else ()),
+            (self.raw_dir, (rest,) if rest and first in names else ()),
             (self.folder, (name, f"*/{name}")),
             (self.folder.parent, (name,)),
         ):
             for pattern in patterns:
-                found = sorted(place.glob(pattern))
-                if found:
-                    return found[0]
-        return None
+                yield from sorted(place.glob(pattern))
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,8 @@ def _what_is_missing(
         lines.append(f"  {'or ' if number else ''}{source.name}:")
         for file in source.files:
             found = places.find(file)
-            lines.append(f"    {file.name}  {_state(file, found)}")
+            names = " or ".join((file.name, *file.also_named))
+            lines.append(f"    {names}  {_state(file, found)}")
     if begun is not None:
         lines.append(
             f"(An earlier run began with {begun}; to begin anew with other files, "

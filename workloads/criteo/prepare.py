@@ -115,17 +115,18 @@ def _days(sizes: Sizes, suffix: str) -> Iterator[Piece]:
 
 
 def _source(what: str, pieces: Sequence[Piece]) -> Source:
-    """All files are beside the first. It and the last are looked for: a set of which
-    only the first is there, perhaps left of a trial, is not taken for this one."""
-    names = dict.fromkeys((pieces[0].raw, pieces[-1].raw))
-    how_to_get = f"{_ASK}, and all up to {pieces[-1].raw}"
-    files = tuple(RawFile(name, how_to_get=how_to_get) for name in names)
+    """The first and the last file are looked for: one alone is no set. All others are
+    beside the last."""
+    files = (
+        RawFile(pieces[0].raw, how_to_get=f"{_ASK}, and all up to the last"),
+        RawFile(pieces[-1].raw, how_to_get=_ASK),
+    )
     units = functools.partial(_units, pieces)
     return Source(what, files, units, nothing_to_finish)
 
 
 def _units(pieces: Sequence[Piece], raw: Raw, folder: Path) -> list[Unit]:
-    home = raw[pieces[0].raw].parent
+    home = raw[pieces[-1].raw].parent
     names = dict.fromkeys(piece.raw for piece in pieces)
     absent = [name for name in names if not (home / name).is_file()]
     if absent:

@@ -141,7 +141,9 @@ def preparation(
 def _units(
     tokenizer: Tokenizer, pattern: str, raw: Raw, folder: Path
 ) -> Sequence[Unit]:
-    files = sorted(raw[pattern].parent.glob(pattern))
+    # Not what macOS leaves beside each.
+    found = sorted(raw[pattern].parent.glob(pattern))
+    files = [path for path in found if not path.name.startswith(".")]
     rate = TOKEN_BYTES_PER_RAW_BYTE[pattern.rpartition(".")[2]]
     # Loaded once, and here: a tokenizer that is damaged is refused before the work.
     encoding = load_gpt2(raw[VOCAB_BPE], raw[ENCODER_JSON], tokenizer.vocab_size)

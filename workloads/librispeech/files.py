@@ -130,7 +130,8 @@ def _ids(path: Path) -> list[str]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
             table = csv.DictReader(file)
-            rows, columns = list(table), table.fieldnames or ()
+            rows = [(table.line_num, row.get("id")) for row in table]
+            columns = table.fieldnames or ()
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(
             f"{path} is damaged: {error}. Copy it again from where it was prepared."
@@ -140,14 +141,13 @@ def _ids(path: Path) -> list[str]:
             f"{path} has the columns {', '.join(columns) or 'none'}; it needs `id`. "
             "Prepare it again."
         )
-    ids = [row["id"] for row in rows]
-    if not all(ids):
-        line = 2 + next(place for place, found in enumerate(ids) if not found)
-        raise UserError(
-            f"{path} has no `id` in line {line:,}: it is cut short or damaged. Copy it "
-            "again from where it was prepared."
-        )
-    return ids
+    for line, found in rows:
+        if not found:
+            raise UserError(
+                f"{path} has no `id` in line {line:,}: it is damaged or cut short. "
+                "Copy it again from where it was prepared."
+            )
+    return [found for _, found in rows if found]
 
 
 def _pcm(path: Path) -> np.ndarray:

@@ -128,6 +128,7 @@ def preparation(sizes: Sizes | None = None) -> Preparation:
             Part("tokenizer", {}, _tokenizer_sources(sizes, unpacked)),
             Part("speech", sizes.examples, tuple(sources)),
         ),
+        bytes_per_s=40e6,  # all of it is decoded, by one thread
     )
 
 
