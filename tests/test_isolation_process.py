@@ -131,7 +131,7 @@ def test_trials_find_nothing_of_each_other_and_what_they_try_is_named(mine):
     for record in (first, second):
         assert record["outcome"] == "out of steps"
         seen = record["environments"][0]["isolation"]
-        assert seen["mode"] == "process"
+        assert (seen["mode"], seen["watched"]) == ("process", True)
         assert seen["witnessed_s"] == pytest.approx(seen["accounted_s"], abs=1)
         assert seen["accounted_s"] == pytest.approx(record["seconds"]["total"], abs=0.1)
 
