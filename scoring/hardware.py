@@ -90,6 +90,6 @@ def uneven_machines(notes: Iterable[HealthNote], trials: int) -> str:
     return (
         f"{len(slow)} of {trials} trials ran on a machine that a probe found more than "
         f"{TOLERANCE:.0%} slower than the fastest of the same workload "
-        f"(first: {slow[0].where}, {slow[0].detail}); times to target of different "
-        "machines do not compare"
+        f"(first: {slow[0].where}, {slow[0].detail}); times to target do not compare "
+        "between different machines, or busy ones"
     )
