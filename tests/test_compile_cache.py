@@ -63,7 +63,7 @@ def test_the_configuration_is_as_before(tmp_path):
     with compile_cache(tmp_path):
         assert jax.config.jax_compilation_cache_dir != before
     assert jax.config.jax_compilation_cache_dir == before
-    # Nothing is compiled in it: a busy machine may take long enough for the suite's cache.
+    # Nothing is compiled in it: on a busy machine that may take long enough to be kept.
     with compile_cache(None) as use:
         pass
     assert use.as_dict() == {
