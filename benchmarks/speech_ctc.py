@@ -6,7 +6,7 @@ multiplies by one-hot vectors; it then goes through the frames in the same way. 
 states, whose product is over all of them, so only few tokens are affordable. All in
 turns in one process; the differences of values and gradients are printed too.
 
-  python benchmarks/speech_ctc.py --batch=4 --frames=250 --tokens=64
+  python benchmarks/speech_ctc.py --batch=4 --frames=500 --tokens=256
 """
 
 import argparse
@@ -112,8 +112,8 @@ def associative(
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--frames", type=int, default=250, help="of 40 ms")
-    parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--frames", type=int, default=500, help="of 40 ms")
+    parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=9)
     flags = parser.parse_args()
     sizes = {

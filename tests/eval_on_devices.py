@@ -1,4 +1,4 @@
-"""What evaluations measure in a process with a number of devices of its own."""
+"""What a program measures in a process with a number of devices of its own."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ def measured(
         env=variables,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
     )
     assert process.returncode == 0, process.stderr
     lines = [json.loads(line) for line in process.stdout.splitlines()]

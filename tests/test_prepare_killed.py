@@ -23,27 +23,15 @@ POINTS = [
 ]
 
 KILLED = """
-import importlib, os, signal, sys
+import importlib, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 import image_files
+from killing import die_at
 from algoperf.prepare.run import prepare
 
-module, name, number, when = {point!r}
-owner = importlib.import_module(module)
-real, calls = getattr(owner, name), 0
-
-def counted(*arguments, **named):
-    global calls
-    calls += 1
-    if calls == number and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    result = real(*arguments, **named)
-    if calls == number:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
-
-setattr(owner, name, counted)
+module, *call = {point!r}
+die_at(importlib.import_module(module), *call)
 prepare(image_files.imagenet(), Path({raw!r}), Path({data!r}), lambda line: None)
 """
 

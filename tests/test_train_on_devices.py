@@ -5,13 +5,10 @@ numbers differ by rounding, which grows a little with every step. Stated in
 docs/clusters.md.
 """
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from eval_on_devices import measured
 
 from workloads.catalog import CATALOG
 
@@ -25,26 +22,14 @@ REAL = ("loss", "ppl", "ssim")
 COUNTED = 0.005
 
 
-def trained(folder: Path, name: str, devices: int) -> dict[str, float]:
-    variables = environment(devices)
-    variables["XLA_FLAGS"] += " --xla_backend_optimization_level=0"  # compiles fast
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(folder), name],
-        env=variables,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MINIS)
 def test_any_number_of_devices_trains_to_the_same_numbers(tmp_path, name):
-    one = trained(tmp_path, name, 1)
+    arguments = str(tmp_path), name
+    one = measured(PROGRAM, arguments, 1)[name]
     assert any(key.endswith("loss") for key in one)
     for devices in (2, 4, 8):
-        found = trained(tmp_path, name, devices)
+        found = measured(PROGRAM, arguments, devices)[name]
         for key, value in one.items():
             if key.endswith(REAL):
                 wanted = pytest.approx(value, rel=RELATIVE)

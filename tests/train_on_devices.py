@@ -60,7 +60,7 @@ def main(folder: Path, name: str) -> None:
     trial = TrialRun(plan, workload, source, options, watch)
     record = trial.run(StopRequest())
     assert record["steps"] == STEPS, record["error"]
-    print(json.dumps(watch.values))
+    print(json.dumps({name: watch.values}))
 
 
 if __name__ == "__main__":

@@ -213,9 +213,10 @@ def _write_down(folder: Path, seen: Witnessed, before: dict[Any, Any]) -> None:
         record = trial.read_trial()
         if not isinstance(record, dict):
             return
-        if is_watched(record) is not False and not (seen.trained or found):
+        new = seen.trained or is_watched(record) is False
+        if not (new or found):
             return  # done before: it stays as it is
-        if seen.trained or is_watched(record) is False:
+        if new:
             record["environments"][-1]["isolation"] |= {
                 "watched": True,
                 "witnessed_s": seen.witnessed_s,

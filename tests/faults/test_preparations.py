@@ -86,32 +86,22 @@ SETS: dict[str, Callable[[Path], Preparation]] = {
 # A run that is killed at its third rename has added one file at most: what it begins
 # with is the manifest. Later ones get somewhat further, so that it comes to an end.
 KILLED = """
-import itertools, os, signal, sys
+import os, signal, sys
 from pathlib import Path
 sys.path[:0] = {tests!r}
 import tensorflow_datasets
+from killing import die_at
 from test_preparations import SETS
 from algoperf.prepare.run import prepare
 
 WAYS = (("replace", "before"), ("fsync", "before"), ("replace", "after"))
 preparation = SETS[{name!r}](Path({raw!r}))
 
-def die_at(number, name, when):
-    real, calls = getattr(os, name), itertools.count(1)
-    def counted(*arguments, **named):
-        call = next(calls)
-        if call == number and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = real(*arguments, **named)
-        if call == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-    setattr(os, name, counted)
-
 for number in range(200):
     child = os.fork()
     if not child:
-        die_at(3 + number // 3, *WAYS[number % 3])
+        name, when = WAYS[number % 3]
+        die_at(os, name, 3 + number // 3, when)
         prepare(preparation, Path({raw!r}), Path({data!r}), lambda line: None)
         os._exit(0)
     status = os.waitpid(child, 0)[1]
